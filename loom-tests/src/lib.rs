@@ -1,0 +1,1 @@
+//! Models of the lock-free core, explored by loom: see `tests/`, run by `ci/loom.sh`.

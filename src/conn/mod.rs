@@ -1,0 +1,1 @@
+//! One live connection: I/O glue only, no policy.

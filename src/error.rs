@@ -1,0 +1,215 @@
+//! [`Error`]: what went wrong, in which phase, at which server, and whether a retry is safe.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+/// A boxed error of another crate.
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why an operation of the pool failed.
+///
+/// `Display` prints one level; [`source`](StdError::source) leads to the cause. What a program may
+/// rely on are the predicates and accessors, not the text.
+pub struct Error {
+    // One word in every `Result`: errors are rare, futures that carry them are not.
+    repr: Box<Repr>,
+}
+
+struct Repr {
+    kind: ErrorKind,
+    phase: Option<Phase>,
+    server: Option<Arc<str>>,
+    attempts: u32,
+    retry_safe: bool,
+    message: Cow<'static, str>,
+    source: Option<BoxError>,
+}
+
+/// The kinds of [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The caller's request body ended with an error, or was not of its declared length.
+    Body,
+    /// The pool is draining or closed.
+    Closed,
+    /// A setting is out of range or contradicts another; the message names it.
+    Config,
+    /// No connection could be made.
+    Connect,
+    /// The setting needs background work, and the runtime has no place for it.
+    NoBackground,
+    /// The pool has no servers.
+    NoServers,
+    /// The server with this id is not, or no longer, in the pool.
+    NotFound,
+    /// The peer did not speak HTTP/1.1 as it should.
+    Protocol,
+    /// Too many callers wait for this server already.
+    QueueFull,
+    /// The request cannot be sent as it is: a foreign origin, or contradictory framing fields.
+    Request,
+    /// The connection ended while it was in use.
+    Reset,
+    /// The server's name could not be resolved.
+    Resolve,
+    /// A deadline passed; [`Error::phase`] says in which step.
+    Timeout,
+    /// A server's URL is not usable.
+    Url,
+}
+
+/// The steps of a request, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Waiting for a connection to come free.
+    Queue,
+    /// Looking the server's name up.
+    Resolve,
+    /// Opening the connection.
+    Connect,
+    /// Sending the request.
+    Write,
+    /// Waiting for the head of the response.
+    Response,
+    /// Reading the body of the response.
+    Body,
+}
+
+impl Error {
+    #[cold]
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            repr: Box::new(Repr {
+                kind,
+                phase: None,
+                server: None,
+                attempts: 0,
+                retry_safe: false,
+                message: message.into(),
+                source: None,
+            }),
+        }
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.repr.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn at(mut self, phase: Phase) -> Self {
+        self.repr.phase = Some(phase);
+        self
+    }
+
+    pub(crate) fn from_server(mut self, server: &Arc<str>) -> Self {
+        self.repr.server = Some(server.clone());
+        self
+    }
+
+    pub(crate) fn after_attempts(mut self, attempts: u32) -> Self {
+        self.repr.attempts = attempts;
+        self
+    }
+
+    pub(crate) fn retry_safe(mut self, safe: bool) -> Self {
+        self.repr.retry_safe = safe;
+        self
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.repr.kind
+    }
+
+    /// The step in which it went wrong, where there is one.
+    pub fn phase(&self) -> Option<Phase> {
+        self.repr.phase
+    }
+
+    /// The URL of the server it happened at, where one had been picked.
+    pub fn server(&self) -> Option<&str> {
+        self.repr.server.as_deref()
+    }
+
+    /// How many connections were tried for this request.
+    pub fn attempts(&self) -> u32 {
+        self.repr.attempts
+    }
+
+    /// Whether the request can be sent again without the risk that it is carried out twice: the
+    /// server cannot have acted on it.
+    pub fn is_retry_safe(&self) -> bool {
+        self.repr.retry_safe
+    }
+
+    /// A deadline passed.
+    pub fn is_timeout(&self) -> bool {
+        self.repr.kind == ErrorKind::Timeout
+    }
+
+    /// No connection could be made: the name did not resolve, the server refused, or it took too
+    /// long.
+    pub fn is_connect(&self) -> bool {
+        match self.repr.kind {
+            ErrorKind::Connect | ErrorKind::Resolve => true,
+            ErrorKind::Timeout => {
+                matches!(self.repr.phase, Some(Phase::Resolve | Phase::Connect))
+            }
+            _ => false,
+        }
+    }
+
+    /// The pool is draining or closed.
+    pub fn is_closed(&self) -> bool {
+        self.repr.kind == ErrorKind::Closed
+    }
+
+    /// The pool, its settings or the request are at fault: trying again will not help.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self.repr.kind,
+            ErrorKind::Config | ErrorKind::NoBackground | ErrorKind::Request | ErrorKind::Url
+        )
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.repr.message)?;
+        if let Some(server) = &self.repr.server {
+            write!(f, " ({server}")?;
+            if self.repr.attempts > 1 {
+                write!(f, ", attempt {}", self.repr.attempts)?;
+            }
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Error");
+        out.field("kind", &self.repr.kind).field("message", &self.repr.message);
+        if let Some(phase) = &self.repr.phase {
+            out.field("phase", phase);
+        }
+        if let Some(server) = &self.repr.server {
+            out.field("server", server).field("attempts", &self.repr.attempts);
+        }
+        if let Some(source) = &self.repr.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.repr.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,1 @@
+//! The lock-free core: no HTTP, no I/O, no `dyn`, no clock.

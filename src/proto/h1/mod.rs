@@ -1,0 +1,1 @@
+//! HTTP/1.1, the client's side, sans I/O.

@@ -1,0 +1,3 @@
+//! Protocols, sans I/O: bytes in, events out.
+
+pub(crate) mod h1;

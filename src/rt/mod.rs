@@ -1,0 +1,169 @@
+//! The outside world as traits: tasks, time, sockets and names.
+//!
+//! A pool is given a [`Runtime`] and uses nothing else: no ambient context, no global registry, no
+//! detection. Two pools in one process may use two runtimes. Boxing happens per connection, never
+//! per request.
+
+#[cfg(feature = "async-io")]
+mod async_io;
+mod runtime;
+#[cfg(feature = "test-util")]
+pub mod sim;
+#[cfg(feature = "async-io")]
+mod socket;
+#[cfg(feature = "tokio")]
+mod tokio;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use futures_io::{AsyncRead, AsyncWrite};
+
+pub(crate) use self::runtime::Background;
+pub use self::runtime::Runtime;
+
+/// A boxed future that can be sent between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Runs detached background work.
+///
+/// A task is polled to its end unless the executor itself stops; a panic inside it must not reach
+/// the caller of `spawn`. Any `Fn(BoxFuture<'static, ()>)` is a spawner:
+///
+/// ```
+/// fn assert_spawner(_: impl evenkeel::Spawner) {}
+/// assert_spawner(|task: evenkeel::BoxFuture<'static, ()>| drop(task));
+/// ```
+pub trait Spawner: Send + Sync + 'static {
+    /// Starts `task` and forgets it.
+    fn spawn(&self, task: BoxFuture<'static, ()>);
+}
+
+impl<F> Spawner for F
+where
+    F: Fn(BoxFuture<'static, ()>) + Send + Sync + 'static,
+{
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self(task);
+    }
+}
+
+/// A timer that can be set again without a new allocation.
+///
+/// After it has completed it may be polled again only once it has been [`reset`](Sleep::reset).
+pub trait Sleep: Future<Output = ()> + Send {
+    /// Moves the deadline, earlier or later.
+    fn reset(self: Pin<&mut Self>, deadline: Instant);
+}
+
+/// The clock, and sleeps on it.
+pub trait Timer: Send + Sync + 'static {
+    /// A sleep that ends at `deadline`.
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>>;
+
+    /// The time now. A virtual clock answers with its own time.
+    #[expect(clippy::disallowed_methods, reason = "the default clock is the system's")]
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+/// What a look at an idle connection shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Liveness {
+    /// Nothing to read: open, and quiet as it should be.
+    Alive,
+    /// The peer has closed, or the socket has an error.
+    Closed,
+    /// Bytes that nobody asked for: the connection must not be used again.
+    Unexpected,
+    /// The transport cannot tell.
+    Unknown,
+}
+
+/// A connected byte stream.
+///
+/// [`try_read`](Transport::try_read) and [`try_peek`](Transport::try_peek) are raw system calls:
+/// they never block, register no waker and consult no readiness cache. (A runtime that caches
+/// readiness answers "would block" for a socket whose end of stream is already in the kernel.)
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// Reads what the kernel has, without waiting.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when there is nothing to read; any other error of the socket.
+    fn try_read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Looks, without consuming anything and without waiting, whether the connection is still
+    /// good for another request.
+    fn try_peek(&mut self) -> Liveness;
+
+    /// Facts about the connection.
+    fn info(&self) -> TransportInfo {
+        TransportInfo::default()
+    }
+
+    /// Closes at once: what is still unsent is thrown away, and the peer may see a reset.
+    fn abort(&mut self);
+}
+
+/// Facts about a connected [`Transport`].
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct TransportInfo {
+    /// The address of this side, where there is one.
+    pub local: Option<SocketAddr>,
+    /// The address of the other side, where there is one.
+    pub peer: Option<SocketAddr>,
+}
+
+/// Where a [`Connector`] is to connect to.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Target {
+    /// The address, as [`Resolve`] gave it.
+    pub addr: SocketAddr,
+    /// The host of the server's URL, as a name or literal address, without brackets.
+    pub host: String,
+    /// Send TCP keep-alive probes after this much silence, and then as often. `None`: never.
+    pub keep_alive: Option<Duration>,
+}
+
+impl Target {
+    /// A target at `addr`, named `host`, without TCP keep-alive.
+    pub fn new(addr: SocketAddr, host: impl Into<String>) -> Self {
+        Self { addr, host: host.into(), keep_alive: None }
+    }
+}
+
+/// Opens connections.
+///
+/// Timeouts are not its business: the pool drops a connect that takes too long, and dropping must
+/// close the half-open socket.
+pub trait Connector: Send + Sync + 'static {
+    /// Connects to one address.
+    fn connect<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, io::Result<Box<dyn Transport>>>;
+}
+
+/// Turns a host name into addresses.
+pub trait Resolve: Send + Sync + 'static {
+    /// Looks `host` up. An empty answer counts as a failure to resolve.
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>>;
+}
+
+impl fmt::Debug for dyn Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("info", &self.info()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,135 @@
+//! [`Runtime`]: the four traits in one value, and the ready-made bundles.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{BoxFuture, Connector, Resolve, Spawner, Timer};
+
+/// How a pool's background work runs.
+#[derive(Clone)]
+pub(crate) enum Background {
+    /// Handed to a spawner as one task.
+    Spawned(Arc<dyn Spawner>),
+    /// On one thread of its own, named `evenkeel`.
+    Thread,
+    /// Not at all, unless the caller polls the driver.
+    None,
+}
+
+/// What a pool needs of the outside world: a clock, sockets, names, and a place for background
+/// work.
+///
+/// It is injected, never detected. Cloning is cheap.
+///
+/// | constructor | sockets and timers | background work |
+/// |---|---|---|
+/// | [`async_io`](Self::async_io) | async-io's reactor, from any executor or none | one thread named `evenkeel` |
+/// | [`smol`](Self::smol) | the same | a task on the given executor |
+/// | [`tokio`](Self::tokio) | tokio's own | a task on the given runtime |
+/// | [`custom`](Self::custom) | yours | none, unless [`spawner`](Self::spawner) is set |
+#[derive(Clone)]
+pub struct Runtime {
+    timer: Arc<dyn Timer>,
+    connector: Arc<dyn Connector>,
+    resolver: Arc<dyn Resolve>,
+    background: Background,
+}
+
+impl Runtime {
+    /// A runtime of your own parts. Without a [`spawner`](Self::spawner) there is no background
+    /// work, and everything else still holds.
+    pub fn custom(timer: impl Timer, connector: impl Connector, resolver: impl Resolve) -> Self {
+        Self {
+            timer: Arc::new(timer),
+            connector: Arc::new(connector),
+            resolver: Arc::new(resolver),
+            background: Background::None,
+        }
+    }
+
+    /// Runs background work through `spawner` instead.
+    #[must_use]
+    pub fn spawner(mut self, spawner: impl Spawner) -> Self {
+        self.background = Background::Spawned(Arc::new(spawner));
+        self
+    }
+
+    /// Opens connections through `connector` instead.
+    #[must_use]
+    pub fn connector(mut self, connector: impl Connector) -> Self {
+        self.connector = Arc::new(connector);
+        self
+    }
+
+    /// Looks names up through `resolver` instead.
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// Sockets and timers of async-io, which brings its own reactor thread and so works under any
+    /// executor, or under a bare `block_on`. Background work runs on one thread named `evenkeel`,
+    /// which is started with the first connection and ends with the pool.
+    #[cfg(feature = "async-io")]
+    pub fn async_io() -> Self {
+        use super::async_io::{AsyncIo, UnblockedLookup};
+        let mut runtime = Self::custom(AsyncIo, AsyncIo, UnblockedLookup);
+        runtime.background = Background::Thread;
+        runtime
+    }
+
+    /// Like [`async_io`](Self::async_io), with background work on a smol executor.
+    #[cfg(feature = "smol")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "smol")))]
+    pub fn smol(executor: Arc<async_executor::Executor<'static>>) -> Self {
+        Self::async_io()
+            .spawner(move |task: BoxFuture<'static, ()>| executor.spawn(task).detach())
+    }
+
+    /// Sockets, timers and background work of the tokio runtime behind `handle`. The pool may be
+    /// used from any thread, inside that runtime or outside of it.
+    #[cfg(feature = "tokio")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+    pub fn tokio(handle: ::tokio::runtime::Handle) -> Self {
+        use super::tokio::Tokio;
+        let tokio = Tokio::new(handle.clone());
+        Self::custom(tokio.clone(), tokio.clone(), tokio).spawner(
+            move |task: BoxFuture<'static, ()>| {
+                drop(handle.spawn(task));
+            },
+        )
+    }
+
+    pub(crate) fn timer(&self) -> &dyn Timer {
+        &*self.timer
+    }
+
+    pub(crate) fn dialler(&self) -> &dyn Connector {
+        &*self.connector
+    }
+
+    pub(crate) fn lookup(&self) -> &dyn Resolve {
+        &*self.resolver
+    }
+
+    pub(crate) fn background(&self) -> &Background {
+        &self.background
+    }
+
+    pub(crate) fn without_background(mut self) -> Self {
+        self.background = Background::None;
+        self
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let background = match self.background {
+            Background::Spawned(_) => "spawned",
+            Background::Thread => "thread",
+            Background::None => "none",
+        };
+        f.debug_struct("Runtime").field("background", &background).finish_non_exhaustive()
+    }
+}

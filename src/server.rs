@@ -1,0 +1,218 @@
+//! [`Server`]: what the user adds to a pool.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind};
+
+/// Names one server of one pool. Ids are never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId(pub(crate) u64);
+
+impl fmt::Debug for ServerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServerId({})", self.0)
+    }
+}
+
+impl fmt::Display for ServerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A server, as a base URL.
+///
+/// ```
+/// use evenkeel::Server;
+///
+/// let server = Server::new("http://Example.com:80/api/")?;
+/// assert_eq!(server.url(), "http://example.com/api");
+/// assert!(Server::new("ftp://example.com").is_err());
+/// # Ok::<(), evenkeel::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Server {
+    /// Normalised: lower-case scheme and host, no default port, no trailing slash.
+    url: Arc<str>,
+    /// The part of `url` before the path: scheme and authority.
+    origin_len: usize,
+    /// Name or literal address, without brackets.
+    host: String,
+    port: u16,
+    /// The value of the `Host` field: the authority without a default port.
+    authority: String,
+}
+
+impl Server {
+    /// Parses a server's base URL: scheme `http`, a host, and optionally a port and a base path,
+    /// which is put before the path of every request.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Url`] if the URL is empty or malformed, has another scheme or no host, or
+    /// carries user info, a query or a fragment.
+    pub fn new(url: impl AsRef<str>) -> Result<Self, Error> {
+        let given = url.as_ref();
+        let fail = |why: &str| {
+            Error::new(ErrorKind::Url, format!("invalid server URL {}: {why}", redact(given)))
+        };
+        if given.trim().is_empty() {
+            return Err(Error::new(ErrorKind::Url, "invalid server URL: it is empty"));
+        }
+        // `http::Uri` drops a fragment silently, so it must be looked for first.
+        if given.contains('#') {
+            return Err(fail("a server has no fragment"));
+        }
+        let uri: http::Uri = given.parse().map_err(|source: http::uri::InvalidUri| {
+            let hint = if given.is_ascii() { "" } else { "; write an international name in its ASCII form (xn--…)" };
+            fail(&format!("{source}{hint}")).with_source(source)
+        })?;
+        match uri.scheme_str() {
+            Some(scheme) if scheme.eq_ignore_ascii_case("http") => {}
+            Some(scheme) if scheme.eq_ignore_ascii_case("https") => {
+                return Err(fail("https needs TLS, which this version does not have yet"));
+            }
+            Some(scheme) => return Err(fail(&format!("scheme {scheme} is not http"))),
+            None => return Err(fail("it has no scheme; write http://host")),
+        }
+        let authority = uri.authority().ok_or_else(|| fail("it has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(fail("user info does not belong in a server's URL"));
+        }
+        if uri.query().is_some() {
+            return Err(fail("a server has no query"));
+        }
+        let host = authority.host().to_ascii_lowercase();
+        if host.is_empty() || host == "[]" {
+            return Err(fail("it has no host"));
+        }
+        // `Authority` accepts any digits, and a colon without any, as a port.
+        let after_host = &authority.as_str()[authority.host().len()..];
+        let port = match after_host.strip_prefix(':') {
+            None | Some("") => 80,
+            Some(digits) => match digits.parse::<u16>() {
+                Ok(port) if port != 0 => port,
+                _ => return Err(fail("the port is not between 1 and 65535")),
+            },
+        };
+        let authority = if port == 80 { host.clone() } else { format!("{host}:{port}") };
+        let path = uri.path().trim_end_matches('/');
+        let origin = format!("http://{authority}");
+        Ok(Self {
+            origin_len: origin.len(),
+            url: format!("{origin}{path}").into(),
+            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port,
+            authority,
+        })
+    }
+
+    /// The base URL, normalised: lower-case scheme and host, no default port, no trailing slash.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The host, without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn shared_url(&self) -> &Arc<str> {
+        &self.url
+    }
+
+    /// Scheme and authority.
+    pub(crate) fn origin(&self) -> &str {
+        &self.url[..self.origin_len]
+    }
+
+    /// What goes before the path of each request: empty, or a path without a trailing slash.
+    pub(crate) fn base_path(&self) -> &str {
+        &self.url[self.origin_len..]
+    }
+
+    /// The value of the `Host` field.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+/// The URL as it may appear in an error: without user info.
+fn redact(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let shown = match rest[..end].rfind('@') {
+        Some(at) => format!("…@{}", &rest[at + 1..]),
+        None => rest.to_owned(),
+    };
+    let shown = if scheme.is_empty() { shown } else { format!("{scheme}://{shown}") };
+    // A message is no place for a megabyte of junk, nor for control characters.
+    let short: String = shown.chars().take(200).collect();
+    format!("{short:?}")
+}
+
+impl TryFrom<&str> for Server {
+    type Error = Error;
+    fn try_from(url: &str) -> Result<Self, Error> {
+        Self::new(url)
+    }
+}
+
+impl TryFrom<String> for Server {
+    type Error = Error;
+    fn try_from(url: String) -> Result<Self, Error> {
+        Self::new(url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_servers_have_equal_urls() {
+        for url in ["http://h", "HTTP://H", "http://h:80", "http://h:80/", "http://h:"] {
+            assert_eq!(Server::new(url).unwrap().url(), "http://h", "{url}");
+        }
+        let server = Server::new("http://[::1]:8080/a/b/").unwrap();
+        assert_eq!(server.url(), "http://[::1]:8080/a/b");
+        assert_eq!((server.host(), server.port()), ("::1", 8080));
+        assert_eq!(server.authority(), "[::1]:8080");
+        assert_eq!((server.origin(), server.base_path()), ("http://[::1]:8080", "/a/b"));
+    }
+
+    #[test]
+    fn junk_is_refused_with_a_reason() {
+        let junk = [
+            ("", "empty"),
+            ("  ", "empty"),
+            ("://:invalid-url", "invalid"),
+            ("example.com", "no scheme"),
+            ("localhost:8080", "invalid"),
+            ("/path", "no scheme"),
+            ("ftp://x", "scheme ftp"),
+            ("https://x", "TLS"),
+            ("http://", "invalid"),
+            ("http://:80", "no host"),
+            ("http://x:0", "port"),
+            ("http://x:65536", "port"),
+            ("http://x?a=b", "query"),
+            ("http://x/#f", "fragment"),
+            ("http://u:secret@x", "user info"),
+            ("http://exa mple", "invalid"),
+            ("http://bücher.example", "xn--"),
+        ];
+        for (url, reason) in junk {
+            let error = Server::new(url).expect_err(url);
+            assert_eq!(error.kind(), ErrorKind::Url, "{url}");
+            let text = error.to_string();
+            assert!(text.contains(reason), "{url}: {text}");
+            assert!(!text.contains("secret"), "{text}");
+        }
+    }
+}
