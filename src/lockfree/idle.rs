@@ -158,6 +158,11 @@ impl<T> Idle<T> {
         Self { words, cells }
     }
 
+    /// How many cells the slab has: more than any slot's index.
+    pub fn cells(&self) -> usize {
+        self.cells.len()
+    }
+
     /// The lowest parked connection, beginning with the word that `hint` names. Refused while
     /// somebody waits in line.
     #[inline]
