@@ -9,7 +9,7 @@ mod async_io;
 mod runtime;
 #[cfg(feature = "test-util")]
 pub mod sim;
-#[cfg(feature = "async-io")]
+#[cfg(any(feature = "async-io", feature = "tokio"))]
 mod socket;
 #[cfg(feature = "tokio")]
 mod tokio;
