@@ -44,12 +44,8 @@ impl Sleep for Nap {
 impl Connector for AsyncIo {
     fn connect<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
         Box::pin(async move {
-            let stream = Async::<TcpStream>::connect(target.addr).await?;
-            socket::set_options(SockRef::from(stream.get_ref()), target.keep_alive)?;
-            Ok(Box::new(AsyncIoStream {
-                stream,
-                peer: target.addr,
-            }) as Box<dyn Transport>)
+            let stream = AsyncIoStream::connect(target).await?;
+            Ok(Box::new(stream) as Box<dyn Transport>)
         })
     }
 }
@@ -60,6 +56,13 @@ struct AsyncIoStream {
 }
 
 impl AsyncIoStream {
+    async fn connect(target: &Target) -> io::Result<Self> {
+        let peer = target.addr;
+        let stream = Async::<TcpStream>::connect(peer).await?;
+        socket::set_options(SockRef::from(stream.get_ref()), target.keep_alive)?;
+        Ok(Self { stream, peer })
+    }
+
     /// Waits for readability first, then reads.
     ///
     /// The usual order, reading first and waiting on "would block", costs two useless system
@@ -193,5 +196,19 @@ impl Resolve for UnblockedLookup {
             let host = host.to_owned();
             blocking::unblock(move || Ok((host, port).to_socket_addrs()?.collect())).await
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rt::tests::assert_options;
+
+    #[test]
+    fn options_are_set_on_the_socket() {
+        assert_options(|target, check| {
+            let stream = futures_lite::future::block_on(AsyncIoStream::connect(target)).unwrap();
+            check(SockRef::from(stream.stream.get_ref()));
+        });
     }
 }

@@ -11,6 +11,8 @@ mod runtime;
 pub mod sim;
 #[cfg(any(feature = "async-io", feature = "tokio"))]
 mod socket;
+#[cfg(test)]
+pub(crate) mod tests;
 #[cfg(feature = "tokio")]
 mod tokio;
 

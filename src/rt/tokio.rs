@@ -39,6 +39,26 @@ impl Tokio {
         let life = Arc::new(Life(handle.spawn(std::future::pending())));
         Self { handle, life }
     }
+
+    async fn open(&self, target: &Target) -> io::Result<TokioStream> {
+        if self.life.is_over() {
+            return Err(shut_down());
+        }
+        let peer = target.addr;
+        let socket = if peer.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket::set_options(SockRef::from(&socket), target.keep_alive)?;
+        let future = Box::pin(socket.connect(peer));
+        let stream = Entered {
+            handle: &self.handle,
+            future,
+        }
+        .await?;
+        Ok(TokioStream { stream, peer })
+    }
 }
 
 /// Tells whether the runtime still runs, which a [`Handle`] does not: a task without end, ended
@@ -128,25 +148,8 @@ impl Sleep for Nap {
 impl Connector for Tokio {
     fn connect<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
         Box::pin(async move {
-            if self.life.is_over() {
-                return Err(shut_down());
-            }
-            let socket = if target.addr.is_ipv4() {
-                TcpSocket::new_v4()?
-            } else {
-                TcpSocket::new_v6()?
-            };
-            socket::set_options(SockRef::from(&socket), target.keep_alive)?;
-            let future = Box::pin(socket.connect(target.addr));
-            let stream = Entered {
-                handle: &self.handle,
-                future,
-            }
-            .await?;
-            Ok(Box::new(TokioStream {
-                stream,
-                peer: target.addr,
-            }) as Box<dyn Transport>)
+            let stream = self.open(target).await?;
+            Ok(Box::new(stream) as Box<dyn Transport>)
         })
     }
 }
@@ -240,5 +243,24 @@ impl Transport for TokioStream {
 
     fn abort(&mut self) {
         socket::abort(SockRef::from(&self.stream));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rt::tests::assert_options;
+
+    #[test]
+    fn options_are_set_on_the_socket() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let tokio = Tokio::new(runtime.handle().clone());
+        assert_options(|target, check| {
+            let stream = runtime.block_on(tokio.open(target)).unwrap();
+            check(SockRef::from(&stream.stream));
+        });
     }
 }
