@@ -2,7 +2,7 @@
 //!
 //! tokio finds its runtime in a thread-local. Here it is entered through the handle around
 //! whatever looks for it, so a pool may be used from any thread. The runtime must have been built
-//! with `enable_all`.
+//! with `enable_all`, and must run: a `current_thread` runtime does so inside `block_on` only.
 //!
 //! What is left of a runtime that has shut down: sockets and look-ups answer with errors, sleeps
 //! end at once. (tokio's own sleeps panic then.)
@@ -26,6 +26,9 @@ use tokio::task::JoinHandle;
 use super::{
     BoxFuture, Connector, Liveness, Resolve, Sleep, Target, Timer, Transport, TransportInfo, socket,
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Clock, connector and resolver of one tokio runtime.
 #[derive(Clone, Debug)]
@@ -243,24 +246,5 @@ impl Transport for TokioStream {
 
     fn abort(&mut self) {
         socket::abort(SockRef::from(&self.stream));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rt::tests::assert_options;
-
-    #[test]
-    fn options_are_set_on_the_socket() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let tokio = Tokio::new(runtime.handle().clone());
-        assert_options(|target, check| {
-            let stream = runtime.block_on(tokio.open(target)).unwrap();
-            check(SockRef::from(&stream.stream));
-        });
     }
 }

@@ -46,6 +46,7 @@ mod clock;
 mod executor;
 mod net;
 mod pipe;
+mod socket;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -58,7 +59,8 @@ use std::time::{Duration, Instant};
 
 use self::clock::Clock;
 use self::executor::Executor;
-pub use self::net::{SimCounts, SimListener, SimNet};
+pub use self::net::{SimListener, SimNet};
+pub use self::socket::SimCounts;
 pub use self::stream::SimStream;
 use super::{BoxFuture, Runtime, Sleep, Timer};
 

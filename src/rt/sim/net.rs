@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::lock;
+use super::socket::{SimCounts, Socket};
 use super::stream::{Link, SimStream};
 use crate::rt::{BoxFuture, Connector, Resolve, Target, Transport};
 
@@ -26,6 +27,27 @@ const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 ///
 /// Nobody answers at an address until [`listen`](Self::listen) is called: connections to it are
 /// refused. Clones are handles to the same network.
+///
+/// ```
+/// use std::io::ErrorKind;
+/// use std::time::Duration;
+/// use evenkeel::rt::sim::Sim;
+///
+/// let sim = Sim::new();
+/// let net = sim.net();
+/// let refused = sim.block_on(net.connect("10.0.0.1:80")).unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+///
+/// let listener = net.listen("10.0.0.1:80");
+/// net.connect_delay("10.0.0.1:80", Duration::from_secs(3));
+/// let start = sim.now();
+/// let client = sim.block_on(net.connect("10.0.0.1:80")).unwrap();
+/// assert_eq!(sim.now() - start, Duration::from_secs(3));
+///
+/// let server = sim.block_on(listener.accept());
+/// assert_eq!(server.peer_addr(), client.local_addr());
+/// assert_eq!(net.counts("10.0.0.1:80").open, 1);
+/// ```
 #[derive(Clone)]
 pub struct SimNet {
     shared: Arc<Shared>,
@@ -59,22 +81,6 @@ struct Site {
 struct Name {
     addrs: Vec<IpAddr>,
     delay: Duration,
-}
-
-/// The clients' sockets to one address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SimCounts {
-    /// Sockets that are being connected now.
-    pub connecting: usize,
-    /// Sockets that are connected now, and not yet dropped by the client.
-    pub open: usize,
-    /// The most sockets, connecting or open, that there ever were at one time.
-    pub peak: usize,
-    /// Attempts to connect, so far.
-    pub attempts: usize,
-    /// Connections made, so far.
-    pub opened: usize,
 }
 
 impl SimNet {
@@ -204,6 +210,11 @@ impl SimNet {
     /// If `addr` is not an IP address and port.
     pub fn counts(&self, addr: &str) -> SimCounts {
         self.site(socket_addr(addr), |site| site.counts)
+    }
+
+    /// Changes the counts of `addr`.
+    pub(super) fn count(&self, addr: SocketAddr, change: impl FnOnce(&mut SimCounts)) {
+        self.site(addr, |site| change(&mut site.counts));
     }
 
     fn site<T>(&self, addr: SocketAddr, visit: impl FnOnce(&mut Site) -> T) -> T {
@@ -347,46 +358,5 @@ impl fmt::Debug for SimListener {
         f.debug_struct("SimListener")
             .field("addr", &self.addr)
             .finish_non_exhaustive()
-    }
-}
-
-/// A client's socket, counted for as long as it exists.
-pub(super) struct Socket {
-    net: SimNet,
-    addr: SocketAddr,
-    open: bool,
-}
-
-impl Socket {
-    fn new(net: &SimNet, addr: SocketAddr) -> Self {
-        net.site(addr, |site| {
-            let counts = &mut site.counts;
-            counts.attempts += 1;
-            counts.connecting += 1;
-            counts.peak = counts.peak.max(counts.connecting + counts.open);
-        });
-        Self {
-            net: net.clone(),
-            addr,
-            open: false,
-        }
-    }
-
-    fn connected(&mut self) {
-        self.open = true;
-        self.net.site(self.addr, |site| {
-            site.counts.connecting -= 1;
-            site.counts.open += 1;
-            site.counts.opened += 1;
-        });
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.net.site(self.addr, |site| match self.open {
-            true => site.counts.open -= 1,
-            false => site.counts.connecting -= 1,
-        });
     }
 }

@@ -18,8 +18,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use super::clock::{Clock, SimSleep};
 use super::lock;
-use super::net::Socket;
 use super::pipe::{End, Found, Reader, Wire, wake};
+use super::socket::Socket;
 use crate::rt::{Liveness, Transport, TransportInfo};
 
 /// One end of a connection in a [`SimNet`](super::SimNet).
