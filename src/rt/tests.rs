@@ -209,9 +209,9 @@ fn vectored_writes_arrive_in_order() {
 
 /// Writes until the socket is full.
 async fn fill(transport: &mut dyn Transport) -> usize {
-    let chunk = [7; 64 * 1024];
+    let chunk: &[u8] = &[7; 64 * 1024];
     let mut sent = 0;
-    while let Some(result) = poll_once(transport.write(&chunk)).await {
+    while let Some(result) = poll_once(transport.write(chunk)).await {
         sent += result.unwrap();
     }
     sent
