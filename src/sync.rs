@@ -28,7 +28,7 @@ mod real {
     pub use std::sync::Arc;
     pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 
-    pub use crossbeam_queue::SegQueue as Queue;
+    pub use crossbeam_queue::{ArrayQueue, SegQueue as Queue};
     pub use crossbeam_utils::CachePadded;
 
     /// A cell in loom's dialect: access goes through a closure, so that the model can see it.

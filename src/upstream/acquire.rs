@@ -10,7 +10,7 @@ use super::backend::Backend;
 use super::directory::{Directory, Pick, closed};
 use super::lease::Lease;
 use super::tally::Count;
-use crate::conn::dial::{DialError, DialErrorKind, dial};
+use crate::conn::{DialError, DialErrorKind, dial};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::lockfree::hint::thread_hint;
 use crate::lockfree::permits::Refused;
