@@ -108,9 +108,10 @@ impl Conn {
         }
     }
 
-    /// The handle by which another thread can cut the connection.
-    pub(crate) fn signal(&self) -> &Arc<Signal> {
-        &self.wakers.signal
+    /// Lets the connection be cut through `signal`, which is not in use by another.
+    pub(crate) fn cut_by(mut self, signal: Arc<Signal>) -> Self {
+        self.wakers = Wakers::of(signal);
+        self
     }
 
     /// When the connection was made.

@@ -104,7 +104,10 @@ pub(super) struct Wakers {
 
 impl Wakers {
     pub(super) fn new() -> Self {
-        let signal = Arc::new(Signal::default());
+        Self::of(Arc::default())
+    }
+
+    pub(super) fn of(signal: Arc<Signal>) -> Self {
         Self {
             io: Waker::from(Arc::new(IoWake(signal.clone()))),
             timer: Waker::from(Arc::new(TimerWake(signal.clone()))),

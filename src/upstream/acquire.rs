@@ -17,7 +17,6 @@ use crate::lockfree::permits::Refused;
 use crate::lockfree::ticket::{Granted, Permit, Ticket};
 use crate::rt::{BoxFuture, Sleep};
 use crate::server::ServerId;
-use crate::sync::Ordering;
 
 /// What a caller wants, and what it has tried.
 #[derive(Debug)]
@@ -238,12 +237,8 @@ impl Drop for Dialling<'_> {
         let Some(dial) = self.dial.take() else {
             return;
         };
-        let hub = &self.backend.hub;
-        // Ordering: Acquire pairs with the driver's Release: its queue is looked at.
-        if hub.driven.load(Ordering::Acquire) && hub.lifecycle.is_open() {
-            hub.errands.push(Box::pin(async move { drop(dial.await) }));
-            hub.driver.wake();
-        }
+        // With a driver the dial goes on, for whoever comes next; without, this drops it.
+        self.backend.hub.leave(Box::pin(async move { drop(dial.await) }));
     }
 }
 
@@ -283,6 +278,7 @@ impl Opening {
     fn new(permit: Permit<Backend>) -> Self {
         let backend = crate::lockfree::settle::Site::handle(permit.site());
         backend.hub.count(&backend, Count::Dials);
+        backend.hub.dialling();
         Self { permit: Some(permit), backend, outcome: Count::DialsCancelled }
     }
 

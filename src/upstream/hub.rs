@@ -1,6 +1,6 @@
 //! [`Hub`]: what all servers of a pool share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::backend::Backend;
@@ -12,7 +12,7 @@ use crate::lockfree::lifecycle::Lifecycle;
 use crate::lockfree::permits::Total;
 use crate::policy::reuse::IdleLimits;
 use crate::rt::{BoxFuture, Runtime};
-use crate::sync::{Queue, TaskCell};
+use crate::sync::{AtomicBool, Ordering, Queue, TaskCell};
 
 /// The limits, the clock, the counters and the end of a pool. It knows no server.
 pub(crate) struct Hub {
@@ -30,7 +30,10 @@ pub(crate) struct Hub {
     /// The driver's task, if there is a driver.
     pub(crate) driver: TaskCell,
     /// Whether a driver is at work: else nothing is left to it.
-    pub(crate) driven: crate::sync::AtomicBool,
+    pub(crate) driven: AtomicBool,
+    /// Begins background work; done once, with the first dial.
+    starter: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    started: AtomicBool,
 }
 
 impl Hub {
@@ -46,7 +49,9 @@ impl Hub {
             start: conns.runtime.timer().now(),
             errands: Queue::new(),
             driver: TaskCell::new(),
-            driven: crate::sync::AtomicBool::new(false),
+            driven: AtomicBool::new(false),
+            starter: OnceLock::new(),
+            started: AtomicBool::new(false),
             conns: Arc::new(conns),
             config,
         }
@@ -76,6 +81,51 @@ impl Hub {
     pub(crate) fn count(&self, backend: &Backend, what: Count) {
         self.tally.add(what, 1);
         backend.tally.add(what, 1);
+    }
+
+    /// What to do before the first dial.
+    pub(crate) fn at_first_dial(&self, start: impl Fn() + Send + Sync + 'static) {
+        drop(self.starter.set(Box::new(start)));
+    }
+
+    /// A dial begins.
+    pub(super) fn dialling(&self) {
+        // Ordering: Relaxed. All that matters is that one caller sees false.
+        if let (Some(start), false) =
+            (self.starter.get(), self.started.swap(true, Ordering::Relaxed))
+        {
+            start();
+        }
+    }
+
+    /// Leaves something to the driver. Without one, it is dropped.
+    pub(super) fn leave(&self, errand: BoxFuture<'static, ()>) {
+        // Ordering: Acquire pairs with the Release of the driver's start.
+        if !self.driven.load(Ordering::Acquire) || !self.lifecycle.is_open() {
+            return;
+        }
+        self.errands.push(errand);
+        self.driver.wake();
+        // Ordering: AcqRel, and a read-modify-write, so that it has a place in the word's order:
+        // either the driver's end comes after it, and the driver's last look at the queue finds
+        // the errand; or it comes before, and we see that.
+        if !self.driven.fetch_and(true, Ordering::AcqRel) {
+            self.drop_errands();
+        }
+    }
+
+    /// The driver has ended, or was dropped.
+    pub(crate) fn undriven(&self) {
+        // Ordering: AcqRel, see `leave`.
+        self.driven.swap(false, Ordering::AcqRel);
+        self.drop_errands();
+        self.lifecycle.notify();
+    }
+
+    fn drop_errands(&self) {
+        while let Some(errand) = self.errands.pop() {
+            drop(errand);
+        }
     }
 
     /// A socket has been closed or a dial given up: whoever waits for the last one is told.

@@ -43,7 +43,7 @@ impl Lease {
         slot: Slot,
     ) -> Self {
         let hub = &backend.hub;
-        let conn = Conn::new(transport, hub.conns.clone(), backend.signal(&slot), hub.now());
+        let conn = Conn::new(transport, hub.conns.clone(), hub.now()).cut_by(backend.signal(&slot));
         let held = Box::new(Held { conn, home: Arc::new(Home { backend }) });
         Self { held: Some((held, slot)), reused: false, close: None }
     }
@@ -93,6 +93,14 @@ impl Lease {
     pub(crate) fn conn(&mut self) -> &mut Conn {
         match &mut self.held {
             Some((held, _)) => &mut held.conn,
+            None => unreachable!("a lease is emptied only by its drop"),
+        }
+    }
+
+    /// The connection, and the server that it leads to.
+    pub(crate) fn split(&mut self) -> (&mut Conn, &Backend) {
+        match &mut self.held {
+            Some((held, _)) => (&mut held.conn, &held.home.backend),
             None => unreachable!("a lease is emptied only by its drop"),
         }
     }

@@ -5,6 +5,7 @@ mod backend;
 mod directory;
 mod hub;
 mod lease;
+mod stats;
 mod tally;
 
 pub(crate) use self::acquire::{Wish, acquire, try_acquire};
