@@ -8,37 +8,46 @@
 
 // Under the model only the core exists: it is all that loom explores, and nothing above it could
 // be built on loom's types.
-#[cfg(not(evenkeel_loom))]
-mod config;
-#[cfg(not(evenkeel_loom))]
-mod conn;
-#[cfg(not(evenkeel_loom))]
-mod error;
-#[cfg(not(evenkeel_loom))]
-mod lockfree;
 #[cfg(evenkeel_loom)]
 pub mod lockfree;
-#[cfg(not(evenkeel_loom))]
-mod proto;
-#[cfg(not(evenkeel_loom))]
-pub mod rt;
-#[cfg(not(evenkeel_loom))]
-mod select;
-#[cfg(not(evenkeel_loom))]
-mod server;
-#[cfg(not(evenkeel_loom))]
-mod sync;
 #[cfg(evenkeel_loom)]
 pub mod sync;
 
-#[cfg(not(evenkeel_loom))]
-pub use self::{
-    config::Config,
-    error::{Error, ErrorKind, Phase},
-    rt::{
+macro_rules! unless_modelled {
+    ($($item:item)*) => {$(
+        #[cfg(not(evenkeel_loom))]
+        $item
+    )*};
+}
+
+unless_modelled! {
+    mod balance;
+    mod config;
+    mod conn;
+    mod error;
+    mod lockfree;
+    mod metrics;
+    mod policy;
+    mod pool;
+    mod proto;
+    pub mod rt;
+    mod select;
+    mod server;
+    mod sync;
+    mod tasks;
+    mod upstream;
+
+    pub use config::Config;
+    pub use error::{Error, ErrorKind, Phase};
+    pub use metrics::{Destroyed, Metrics, ServerStats};
+    pub use pool::{
+        Body, Builder, Checkout, ConnectionInfo, LeasedBody, Pool, ResponseInfo, ShutdownReport,
+    };
+    pub use rt::{
         BoxFuture, Connector, Liveness, Resolve, Runtime, Sleep, Spawner, Target, Timer, Transport,
         TransportInfo,
-    },
-    select::Select,
-    server::{Server, ServerId},
-};
+    };
+    pub use select::Select;
+    pub use server::{Server, ServerId};
+    pub use tasks::Driver;
+}

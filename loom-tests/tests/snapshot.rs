@@ -17,10 +17,7 @@ struct Value {
 
 impl Value {
     fn new(number: u32, alive: &Arc<()>) -> Self {
-        Self {
-            number: Plain::new(number),
-            alive: Arc::clone(alive),
-        }
+        Self { number: Plain::new(number), alive: Arc::clone(alive) }
     }
 
     fn after(&self) -> Self {

@@ -31,10 +31,7 @@
 //! The order of takes is not "last in, first out" to the letter, and [`Idle::len`] is a sum over
 //! several words read one after another: a hint, never a basis for "full".
 
-#![expect(
-    unsafe_code,
-    reason = "cells are owned through their bit, which the compiler cannot see"
-)]
+#![expect(unsafe_code, reason = "cells are owned through their bit, which the compiler cannot see")]
 
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -53,10 +50,7 @@ pub struct Slot(u32);
 
 impl Slot {
     fn new(word: usize, bit: u32) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a slab has at most 65,535 cells"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "a slab has at most 65,535 cells")]
         Self((word * PER_WORD) as u32 + bit)
     }
 
@@ -143,10 +137,7 @@ impl<T> Idle<T> {
             .map(|i| {
                 let cells = share + usize::from(i < rest);
                 let free = AtomicU64::new((1 << cells) - 1);
-                CachePadded::new(Word {
-                    idle: AtomicU64::new(0),
-                    free,
-                })
+                CachePadded::new(Word { idle: AtomicU64::new(0), free })
             })
             .collect();
         let cells = (0..words.len() * PER_WORD)
@@ -218,11 +209,7 @@ impl<T> Idle<T> {
         let bit = slot.bit();
         // Ordering: Acquire pairs with the Release in `park`: the value written there is visible
         // before we read the cell. Testing the single bit lets the compiler emit `lock btr`.
-        self.words[slot.word()]
-            .idle
-            .fetch_and(!bit, Ordering::Acquire)
-            & bit
-            != 0
+        self.words[slot.word()].idle.fetch_and(!bit, Ordering::Acquire) & bit != 0
     }
 
     /// Moves the value out. The caller has just cleared the slot's bit.
@@ -233,9 +220,7 @@ impl<T> Idle<T> {
         let since = cell.since.load(Ordering::Relaxed);
         // SAFETY: [1] the bit was set, so the cell was initialised by `park`; [2] we cleared it,
         // so nobody else reads it; [3] the claim's Acquire makes the write visible.
-        let value = cell
-            .value
-            .with_mut(|value| unsafe { (*value).assume_init_read() });
+        let value = cell.value.with_mut(|value| unsafe { (*value).assume_init_read() });
         Parked { slot, value, since }
     }
 
@@ -294,9 +279,7 @@ impl<T> Idle<T> {
     /// Gives a cell up. Must happen before the permit is given back.
     pub fn vacate(&self, slot: Slot) {
         // Ordering: Release: our use of the cell happens before the next owner's.
-        self.words[slot.word()]
-            .free
-            .fetch_or(slot.bit(), Ordering::Release);
+        self.words[slot.word()].free.fetch_or(slot.bit(), Ordering::Release);
     }
 
     /// Tells check-ins that somebody waits in line. Only for the owner of the line.
@@ -339,30 +322,19 @@ impl<T> Idle<T> {
     /// The parked connections, highest slot first, with the time each was parked: hints, to be
     /// confirmed by [`claim_at`](Self::claim_at). Words with somebody in line are passed over.
     pub fn parked(&self) -> impl Iterator<Item = Candidate> + '_ {
-        self.words
-            .iter()
-            .enumerate()
-            .rev()
-            .flat_map(move |(word, pair)| {
-                // Ordering: Acquire: after `fence`, or for the age below, see the cells as parked.
-                let seen = pair.idle.load(Ordering::Acquire);
-                let mut bits = if seen & WAITERS == 0 {
-                    seen & PARKED
-                } else {
-                    0
-                };
-                std::iter::from_fn(move || {
-                    let bit = 63_u32.checked_sub(bits.leading_zeros())?;
-                    bits &= !(1 << bit);
-                    let slot = Slot::new(word, bit);
-                    // Ordering: Relaxed. A hint: confirmed once the cell is ours.
-                    let since = self.cells[slot.index()].since.load(Ordering::Relaxed);
-                    Some(Candidate {
-                        index: slot.0,
-                        since,
-                    })
-                })
+        self.words.iter().enumerate().rev().flat_map(move |(word, pair)| {
+            // Ordering: Acquire: after `fence`, or for the age below, see the cells as parked.
+            let seen = pair.idle.load(Ordering::Acquire);
+            let mut bits = if seen & WAITERS == 0 { seen & PARKED } else { 0 };
+            std::iter::from_fn(move || {
+                let bit = 63_u32.checked_sub(bits.leading_zeros())?;
+                bits &= !(1 << bit);
+                let slot = Slot::new(word, bit);
+                // Ordering: Relaxed. A hint: confirmed once the cell is ours.
+                let since = self.cells[slot.index()].since.load(Ordering::Relaxed);
+                Some(Candidate { index: slot.0, since })
             })
+        })
     }
 
     /// Claims what is parked at the candidate's cell now. If it was parked later than the

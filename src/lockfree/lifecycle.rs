@@ -46,10 +46,7 @@ const WATCHED: u32 = 1 << 2;
 
 /// How far down it has gone. It never goes back up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "there is no fourth state, and all are matched on"
-)]
+#[expect(clippy::exhaustive_enums, reason = "there is no fourth state, and all are matched on")]
 pub enum State {
     /// In service.
     Open,
@@ -96,11 +93,7 @@ struct Node {
 impl Lifecycle {
     /// Open, and unwatched.
     pub fn new() -> Self {
-        Self {
-            word: AtomicU32::new(0),
-            watching: Queue::new(),
-            vacant: Queue::new(),
-        }
+        Self { word: AtomicU32::new(0), watching: Queue::new(), vacant: Queue::new() }
     }
 
     /// Where it stands. What was done before the step to this state is visible to whoever sees it.
@@ -172,10 +165,7 @@ impl Lifecycle {
 
     /// A watcher, for one task at a time. Costs nothing until it has to wait.
     pub fn watch(&self) -> Watcher<'_> {
-        Watcher {
-            lifecycle: self,
-            node: None,
-        }
+        Watcher { lifecycle: self, node: None }
     }
 
     /// Waits until `done`: see [`Watcher::poll_until`].
@@ -229,9 +219,7 @@ impl Watcher<'_> {
         if done(lifecycle.state()) {
             return Poll::Ready(());
         }
-        let node = self
-            .node
-            .get_or_insert_with(|| lifecycle.vacant.pop().unwrap_or_default());
+        let node = self.node.get_or_insert_with(|| lifecycle.vacant.pop().unwrap_or_default());
         node.waker.register(cx.waker());
         // Ordering: AcqRel pairs with `Node::wake`, as is told there. After `register`: a notifier
         // who finds this swap done wakes the new waker.
@@ -241,11 +229,7 @@ impl Watcher<'_> {
         // Ordering: AcqRel pairs with the RMW in `notify`. Release shows our node to a notifier
         // that comes later; Acquire shows us the change of one that came before.
         let word = lifecycle.word.fetch_or(WATCHED, AcqRel);
-        if done(State::of(word)) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        if done(State::of(word)) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -264,9 +248,7 @@ impl Drop for Watcher<'_> {
 
 impl fmt::Debug for Watcher<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watcher")
-            .field("waiting", &self.node.is_some())
-            .finish()
+        f.debug_struct("Watcher").field("waiting", &self.node.is_some()).finish()
     }
 }
 

@@ -17,7 +17,10 @@
 //! ordering or a recheck of the file is taken away (`ci/mutants.sh` takes them away, one by one).
 #![cfg_attr(
     not(evenkeel_loom),
-    allow(unreachable_pub, reason = "the models are a crate of their own: there all this is public")
+    allow(
+        unreachable_pub,
+        reason = "the models are a crate of their own: there all this is public"
+    )
 )]
 
 pub mod counter;

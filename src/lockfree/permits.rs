@@ -70,10 +70,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "each field is masked to its 22 bits"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "each field is masked to its 22 bits")]
     fn of(word: u64) -> Self {
         Self {
             open: (word & COUNT) as u32,
@@ -103,10 +100,7 @@ pub struct Ledger {
 impl Ledger {
     /// A ledger without entries.
     pub fn new(limits: Limits) -> Self {
-        Self {
-            word: AtomicU64::new(0),
-            limits,
-        }
+        Self { word: AtomicU64::new(0), limits }
     }
 
     /// The counts now.
@@ -131,11 +125,7 @@ impl Ledger {
             return Ok(());
         }
         self.leave();
-        Err(if before.closed {
-            Refused::Closed
-        } else {
-            Refused::Full
-        })
+        Err(if before.closed { Refused::Closed } else { Refused::Full })
     }
 
     /// A caller is no longer in line.

@@ -131,11 +131,7 @@ fn serve<S: Site>(site: &S, more: &mut Vec<S::Handle>) -> u32 {
             gate.credit();
             continue;
         }
-        let need = if counts.open == 0 {
-            Need::First
-        } else {
-            Need::More
-        };
+        let need = if counts.open == 0 { Need::First } else { Need::More };
         let entered = gate.mark(need);
         if total.mark(entered.then(|| site.handle()), need) {
             continue;

@@ -56,10 +56,7 @@ impl<S: Site> Ticket<S> {
         let node = Arc::new(Node::new(wants));
         site.gate().push(node.clone());
         // Whatever happens from here on, the node is ours to cancel.
-        let ticket = Self {
-            site: site.handle(),
-            node: Some(node),
-        };
+        let ticket = Self { site: site.handle(), node: Some(node) };
         settle(site);
         ticket
     }
@@ -75,10 +72,7 @@ impl<S: Site> Ticket<S> {
         self.node = None;
         Poll::Ready(match grant {
             Grant::Connection(parked) => Granted::Connection(parked),
-            Grant::Permit => Granted::Permit(Permit {
-                site: self.site.handle(),
-                live: true,
-            }),
+            Grant::Permit => Granted::Permit(Permit { site: self.site.handle(), live: true }),
             Grant::Closed => Granted::Closed,
         })
     }
@@ -139,17 +133,13 @@ impl<S: Site> Drop for Permit<S> {
 
 impl<S: Site> fmt::Debug for Ticket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket")
-            .field("node", &self.node)
-            .finish_non_exhaustive()
+        f.debug_struct("Ticket").field("node", &self.node).finish_non_exhaustive()
     }
 }
 
 impl<S: Site> fmt::Debug for Permit<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit")
-            .field("live", &self.live)
-            .finish_non_exhaustive()
+        f.debug_struct("Permit").field("live", &self.live).finish_non_exhaustive()
     }
 }
 

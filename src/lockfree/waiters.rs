@@ -26,10 +26,7 @@
 //! been cancelled, and more than are alive, the next owner of the line sweeps them out: the line
 //! never holds more than twice the living plus `SWEEP`, and each cancel pays for one removal.
 
-#![expect(
-    unsafe_code,
-    reason = "the grant cell's owner follows from the node's state"
-)]
+#![expect(unsafe_code, reason = "the grant cell's owner follows from the node's state")]
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -120,8 +117,7 @@ impl<T> Node<T> {
         // Ordering: Release: nothing of ours is published, but the one who serves then acquires
         // all that the waiter did before it left. Acquire on failure: the grant is written.
         let moved =
-            self.state
-                .compare_exchange(WAITING, CANCELLED, Ordering::Release, Ordering::Acquire);
+            self.state.compare_exchange(WAITING, CANCELLED, Ordering::Release, Ordering::Acquire);
         match moved {
             Ok(_) => {
                 // The waker must not live on in a node that waits to be swept.
@@ -148,8 +144,7 @@ impl<T> Node<T> {
         // Ordering: Release publishes the grant to the waiter's Acquire. Nothing is read on
         // success; on failure the cell is still ours.
         let moved =
-            self.state
-                .compare_exchange(WAITING, GRANTED, Ordering::Release, Ordering::Relaxed);
+            self.state.compare_exchange(WAITING, GRANTED, Ordering::Release, Ordering::Relaxed);
         match moved {
             Ok(_) => Ok(self.task.take()),
             Err(_) => match self.take_grant() {
@@ -167,9 +162,7 @@ impl<T> Node<T> {
 
 impl<T> fmt::Debug for Node<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node")
-            .field("wants", &self.wants)
-            .finish_non_exhaustive()
+        f.debug_struct("Node").field("wants", &self.wants).finish_non_exhaustive()
     }
 }
 
@@ -210,9 +203,7 @@ impl<T> Line<T> {
     /// Whether anybody wants a permit.
     pub(super) fn wants_permit(&mut self) -> bool {
         // No short cut: each class is to be pruned.
-        self.classes
-            .iter_mut()
-            .fold(false, |any, class| prune(class) | any)
+        self.classes.iter_mut().fold(false, |any, class| prune(class) | any)
     }
 
     /// Gives `grant` to the first in line who wants it. Handed back if there is nobody.

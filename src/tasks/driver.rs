@@ -83,7 +83,13 @@ struct Work<'a> {
     errands: Vec<Errand>,
     sleep: Pin<Box<dyn Sleep>>,
     sweep_at: Instant,
+    /// How often in a row the sleep ended before its time.
+    early: u32,
 }
+
+/// A timer may be early by a rounding. One that is early again and again belongs to a runtime that
+/// has ended, and would keep us turning for ever.
+const MAX_EARLY: u32 = 64;
 
 impl<'a> Work<'a> {
     fn new(hub: &'a Hub, directory: Weak<Directory>) -> Self {
@@ -91,7 +97,7 @@ impl<'a> Work<'a> {
         hub.driven.store(true, Ordering::Release);
         let sweep_at = hub.now() + hub.config.cleanup_interval;
         let sleep = hub.runtime().timer().sleep_until(sweep_at);
-        Self { hub, directory, errands: Vec::new(), sleep, sweep_at }
+        Self { hub, directory, errands: Vec::new(), sleep, sweep_at, early: 0 }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -102,11 +108,16 @@ impl<'a> Work<'a> {
                 return Poll::Ready(());
             }
             self.run_errands(cx);
-            self.sleep.as_mut().reset(self.next());
+            let next = self.next();
+            self.sleep.as_mut().reset(next);
             if self.sleep.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
             let now = self.hub.now();
+            self.early = if now < next { self.early + 1 } else { 0 };
+            if self.early > MAX_EARLY {
+                return Poll::Ready(());
+            }
             // Dropping one closes its socket and gives its permit back.
             self.errands.retain(|errand| errand.until > now);
             if self.sweep_at <= now {

@@ -1,6 +1,6 @@
 //! From a wish to a connection: the first look, the line, the dial.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -44,7 +44,7 @@ pub(crate) struct Wish<'a> {
 /// Dropping the future leaves the line; what had been granted goes to the next. A dial goes on
 /// without its caller if there is a driver, for the benefit of those who come after, and is given
 /// up otherwise.
-pub(crate) async fn acquire(directory: &Directory, mut wish: Wish<'_>) -> Result<Lease, Error> {
+pub(crate) async fn acquire(directory: &Directory, wish: Wish<'_>) -> Result<Lease, Error> {
     let hub = &*directory.hub;
     let mut failed: Option<Error> = None;
     loop {
@@ -88,8 +88,7 @@ pub(crate) async fn acquire(directory: &Directory, mut wish: Wish<'_>) -> Result
 }
 
 /// An idle connection, now. Never waits, and opens none.
-pub(crate) fn try_acquire(directory: &Directory, mut wish: Wish<'_>) -> Option<Lease> {
-    wish.may_dial = false;
+pub(crate) fn try_acquire(directory: &Directory, wish: Wish<'_>) -> Option<Lease> {
     while directory.hub.lifecycle.is_open() {
         match directory.pick(&wish) {
             Pick::Idle(lease, since) => {

@@ -65,7 +65,7 @@ impl Backend {
     }
 
     /// The servers beside this one; `None` once the pool has gone.
-    pub(super) fn directory(&self) -> Option<Arc<Directory>> {
+    pub(crate) fn directory(&self) -> Option<Arc<Directory>> {
         self.directory.upgrade()
     }
 

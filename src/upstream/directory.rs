@@ -180,7 +180,7 @@ impl Directory {
 fn offer(backend: &Arc<Backend>, wish: &Wish<'_>) -> Option<Pick> {
     if let Take::Got(parked) = backend.gate.idle.take(thread_hint()) {
         let since = parked.since;
-        return Some(Pick::Idle(Lease::of(parked), since));
+        return Some(Pick::Idle(Lease::of(parked).direct(), since));
     }
     let hub = &backend.hub;
     let spare = hub.total.in_use() < hub.config.max_total_connections as u64;

@@ -31,6 +31,8 @@ pub(crate) struct Lease {
     /// `None` only while it is being dropped.
     held: Option<(Box<Held>, Slot)>,
     reused: bool,
+    /// It was idle, and nobody had to wait for it.
+    direct: bool,
     /// What the connection is closed for, if it may not be used again.
     close: Option<CloseReason>,
 }
@@ -45,12 +47,13 @@ impl Lease {
         let hub = &backend.hub;
         let conn = Conn::new(transport, hub.conns.clone(), hub.now()).cut_by(backend.signal(&slot));
         let held = Box::new(Held { conn, home: Arc::new(Home { backend }) });
-        Self { held: Some((held, slot)), reused: false, close: None }
+        Self { held: Some((held, slot)), reused: false, direct: false, close: None }
     }
 
     /// A loan of a connection that was parked, or has just been handed over.
     pub(super) fn of(parked: Parked<Box<Held>>) -> Self {
-        let lease = Self { held: Some((parked.value, parked.slot)), reused: true, close: None };
+        let held = Some((parked.value, parked.slot));
+        let lease = Self { held, reused: true, direct: false, close: None };
         let backend = lease.backend();
         backend.hub.count(backend, Count::Unparked);
         lease
@@ -84,6 +87,17 @@ impl Lease {
     /// Whether the connection had served a request before.
     pub(crate) fn is_reused(&self) -> bool {
         self.reused
+    }
+
+    /// Notes that nobody had to wait for the connection.
+    pub(super) fn direct(mut self) -> Self {
+        self.direct = true;
+        self
+    }
+
+    /// Whether the connection was had at once.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.direct
     }
 
     pub(crate) fn backend(&self) -> &Arc<Backend> {

@@ -13,4 +13,4 @@ pub(crate) use self::backend::Backend;
 pub(crate) use self::directory::Directory;
 pub(crate) use self::hub::Hub;
 pub(crate) use self::lease::{CloseReason, Lease};
-pub(crate) use self::tally::{Count, Tally};
+pub(crate) use self::tally::Count;
