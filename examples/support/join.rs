@@ -20,7 +20,7 @@ pub(crate) async fn join_all<T>(jobs: Vec<Job<T>>) -> Vec<T> {
     let mut outputs: Vec<Option<T>> = jobs.iter().map(|_| None).collect();
     let mut left = jobs.len();
     let (tasks, woken, parent) = tasks(jobs.len());
-    poll_fn(|cx| {
+    poll_fn(move |cx| {
         // Registered before the queue is looked at: a wake-up in between wakes this task again.
         parent.register(cx.waker());
         while let Ok(index) = woken.try_recv() {
@@ -35,10 +35,12 @@ pub(crate) async fn join_all<T>(jobs: Vec<Job<T>>) -> Vec<T> {
                 left -= 1;
             }
         }
-        if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+        if left > 0 {
+            return Poll::Pending;
+        }
+        Poll::Ready(outputs.drain(..).flatten().collect())
     })
-    .await;
-    outputs.into_iter().flatten().collect()
+    .await
 }
 
 /// One future's place in the queue of those to poll.

