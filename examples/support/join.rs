@@ -27,7 +27,9 @@ pub(crate) async fn join_all<T>(jobs: Vec<Job<T>>) -> Vec<T> {
             let task: &Arc<Task> = &tasks[index];
             // Cleared before the poll: a wake-up during the poll queues the future once more.
             task.queued.swap(false, Ordering::AcqRel);
-            let Some(job) = &mut jobs[index] else { continue };
+            let Some(job) = &mut jobs[index] else {
+                continue;
+            };
             let waker = Waker::from(task.clone());
             if let Poll::Ready(output) = job.as_mut().poll(&mut Context::from_waker(&waker)) {
                 outputs[index] = Some(output);

@@ -49,10 +49,13 @@ fn a_megabyte_of_junk_makes_a_short_message() {
     assert!(error.to_string().len() < 1000);
 }
 
+/// Gives a setting a value that it may not have; the duration is zero.
+type Change = fn(Builder, Duration) -> Builder;
+
 #[test]
 fn a_setting_out_of_range_or_in_contradiction_is_refused_by_name() {
     let zero = Duration::ZERO;
-    let rows: [(&str, fn(Builder, Duration) -> Builder); 10] = [
+    let rows: [(&str, Change); 10] = [
         ("max_connections_per_server", |b, _| {
             b.max_connections_per_server(0)
         }),
@@ -250,7 +253,7 @@ fn the_addresses_of_a_name_are_tried_until_one_accepts() {
 async fn outcome(manner: Manner, path: &str) -> evenkeel::Error {
     let server = server::Server::with(manner);
     let builder = builder_of(&[&server]).request_timeout(Some(Duration::from_secs(10)));
-    let pool = builder.build().unwrap();
+    let pool = builder.build().expect("a valid pool");
     let error = get_text(&pool, path).await.expect_err("no answer can come");
     assert_eq!(error.server(), Some(server.url("").as_str()));
     server.until(|counts| counts.open == 0).await;

@@ -2,7 +2,10 @@
 
 mod bad_input;
 mod limits;
+mod nginx;
+mod parameters;
 mod pooling;
-mod server_itself;
+mod regression;
 mod shutdown;
 mod support;
+mod support_itself;

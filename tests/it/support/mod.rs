@@ -2,6 +2,7 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     reason = "each test binary that includes this module uses a part of it"
 )]
 

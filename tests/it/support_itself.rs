@@ -1,9 +1,16 @@
-//! The test server must do what its table says, or the suites prove nothing. The client here is a
-//! bare socket.
+//! The test server and the other helpers must do what they say, or the suites prove nothing. The
+//! client here is a bare socket.
 
+use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
+use atomic_waker::AtomicWaker;
+
+use crate::support::join::{Job, join_all};
 use crate::support::server::Counts;
 use crate::support::{Manner, Server};
 use futures_lite::future::block_on;
@@ -19,9 +26,11 @@ fn ask(server: &Server, method: &str, path: &str) -> String {
         stream,
         "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     )
-    .unwrap();
+    .expect("the server reads");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    stream
+        .read_to_string(&mut answer)
+        .expect("the server answers and closes");
     answer
 }
 
@@ -159,4 +168,32 @@ fn each_manner_treats_connections_as_documented() {
     wait_until(&silent, |counts| counts.waiting == 1);
     drop(stream);
     wait_until(&silent, |counts| counts.open == 0);
+}
+
+#[test]
+fn joined_futures_are_polled_only_when_they_are_woken() {
+    let polls: [Arc<AtomicUsize>; 3] = Default::default();
+    let wakers: Arc<[AtomicWaker; 3]> = Arc::default();
+    let jobs = (0..3_usize).map(|index| {
+        let (polls, wakers) = (polls[index].clone(), wakers.clone());
+        Box::pin(poll_fn(move |cx| {
+            // Each ends at its second poll; the last one first, and wakes the one before it.
+            if polls.fetch_add(1, Ordering::Relaxed) == 1 {
+                if index > 0 {
+                    wakers[index - 1].wake();
+                }
+                return Poll::Ready(index * 10);
+            }
+            wakers[index].register(cx.waker());
+            if index == 2 {
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending
+        })) as Job<usize>
+    });
+    assert_eq!(block_on(join_all(jobs.collect())), [0, 10, 20]);
+    assert_eq!(
+        polls.each_ref().map(|polls| polls.load(Ordering::Relaxed)),
+        [2, 2, 2]
+    );
 }
