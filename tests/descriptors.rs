@@ -156,7 +156,7 @@ async fn dropped_in_the_queue(pool: &Pool, server: &Server, limit: usize) {
     for handed_over in [false, true] {
         let mut held = Vec::new();
         for _ in 0..limit {
-            held.push(pool.checkout(Select::new()).await.unwrap());
+            held.push(pool.checkout(Select::new()).await.expect("there is room"));
         }
         let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(get(pool, "/echo"))).collect();
         for waiter in &mut waiters {

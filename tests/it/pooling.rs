@@ -1,13 +1,13 @@
 //! Requests reach servers, answers come back whole, and connections are used again.
 
 use bytes::Bytes;
-use evenkeel::{Body, Pool, ResponseInfo, Runtime, Select};
+use evenkeel::{Body, Pool, ResponseInfo, Runtime};
 use http::{Method, Request};
 
 use crate::support::run::under_block_on;
 use crate::support::server::Server;
 use crate::support::{
-    Manner, assert_balanced, block_on, builder_of, for_each_runtime, get_text, parse, pool_of,
+    Manner, assert_balanced, block_on, for_each_runtime, get_text, parse, pool_of,
 };
 
 fn filler(number: usize) -> String {
@@ -217,39 +217,6 @@ fn the_host_field_names_the_picked_server() {
 }
 
 #[test]
-fn round_robin_is_exact_over_three_servers() {
-    block_on(|| async {
-        let servers = [Server::start(), Server::start(), Server::start()];
-        let pool = pool_of(&[&servers[0], &servers[1], &servers[2]]);
-        for _ in 0..30 {
-            get_text(&pool, "/").await.unwrap();
-        }
-        let seen = servers.each_ref().map(|server| server.counts().requests);
-        assert_eq!(seen, [10, 10, 10]);
-    });
-}
-
-#[test]
-fn an_absolute_url_of_one_of_the_servers_goes_to_that_server() {
-    block_on(|| async {
-        let servers = [Server::start(), Server::start()];
-        let pool = pool_of(&[&servers[0], &servers[1]]);
-        for _ in 0..5 {
-            let there = request(Method::GET, &servers[1].url("/there"), Body::empty());
-            pool.send(there)
-                .await
-                .unwrap()
-                .into_body()
-                .bytes()
-                .await
-                .unwrap();
-        }
-        assert_eq!(servers[0].counts().requests, 0);
-        assert_eq!(servers[1].counts().requests, 5);
-    });
-}
-
-#[test]
 fn a_response_tells_whether_its_connection_was_used_before() {
     block_on(|| async {
         let server = Server::start();
@@ -260,49 +227,6 @@ fn a_response_tells_whether_its_connection_was_used_before() {
             assert_eq!((info.reused, info.attempts), (reused, 1));
             response.into_body().bytes().await.unwrap();
         }
-    });
-}
-
-#[test]
-fn a_checkout_is_parked_when_dropped_and_closed_when_discarded() {
-    block_on(|| async {
-        let server = Server::start();
-        let pool = pool_of(&[&server]);
-        let mut first = pool.checkout(Select::new()).await.unwrap();
-        assert_eq!(first.server().url(), server.url(""));
-        assert_eq!(first.info().uses, 0);
-        let response = first
-            .send(request(Method::GET, "/a", Body::empty()))
-            .await
-            .unwrap();
-        assert_eq!(response.into_body().text().await.unwrap(), "GET /a\n");
-        drop(first);
-        assert_eq!(pool.metrics().idle_connections, 1);
-        let second = pool.checkout(Select::new()).await.unwrap();
-        assert_eq!(second.info().uses, 1);
-        second.discard();
-        server.until(|counts| counts.open == 0).await;
-        let metrics = pool.metrics();
-        assert_balanced(&metrics);
-        assert_eq!(
-            (metrics.connections_created, metrics.connections_destroyed),
-            (1, 1)
-        );
-    });
-}
-
-#[test]
-fn try_checkout_takes_an_idle_connection_and_never_dials() {
-    block_on(|| async {
-        let server = Server::start();
-        let pool = pool_of(&[&server]);
-        assert!(pool.try_checkout(&Select::new()).is_none());
-        drop(pool.checkout(Select::new()).await.unwrap());
-        let taken = pool.try_checkout(&Select::new()).expect("one is idle");
-        assert!(pool.try_checkout(&Select::new()).is_none());
-        drop(taken);
-        assert!(pool.try_checkout(&Select::new()).is_some());
-        assert_eq!(pool.metrics().connections_created, 1);
     });
 }
 
@@ -328,31 +252,6 @@ fn workers_below_the_limits_open_no_more_connections_than_they_are() {
         let counts = server.counts();
         assert!(counts.accepted <= 20, "under {}: {counts:?}", env.name);
         assert_eq!(counts.requests, 2000);
-        assert_balanced(&pool.metrics());
-    });
-}
-
-#[test]
-fn a_stopped_server_is_passed_over_and_used_again_when_it_is_back() {
-    block_on(|| async {
-        let (mut gone, stays) = (Server::start(), Server::start());
-        let pool = pool_of(&[&gone, &stays]);
-        for _ in 0..4 {
-            get_text(&pool, "/").await.unwrap();
-        }
-        gone.stop();
-        for _ in 0..6 {
-            get_text(&pool, "/").await.unwrap();
-        }
-        assert_eq!(gone.counts().requests, 2);
-        assert_eq!(stays.counts().requests, 8);
-        gone.restart();
-        // How soon it is tried again is the pool's business; that it is, is the promise. If it is
-        // not, the watchdog ends this loop.
-        while gone.counts().requests == 2 {
-            get_text(&pool, "/").await.unwrap();
-        }
-        assert_eq!(pool.metrics().failed_requests, 0);
         assert_balanced(&pool.metrics());
     });
 }
@@ -387,26 +286,6 @@ fn a_pool_with_a_driver_works_while_it_is_polled_and_while_it_is_not() {
         );
         polled.await.unwrap();
         assert_eq!(server.counts().accepted, 1);
-    });
-}
-
-#[test]
-fn servers_join_and_leave_while_the_pool_runs() {
-    block_on(|| async {
-        let (first, second) = (Server::start(), Server::start());
-        let pool = builder_of(&[]).build().unwrap();
-        let first_id = pool.add_server(parse(&first.url(""))).unwrap();
-        get_text(&pool, "/").await.unwrap();
-        let second_id = pool.add_server(parse(&second.url(""))).unwrap();
-        assert_ne!(first_id, second_id);
-        pool.remove_server(first_id).unwrap();
-        first.until(|counts| counts.open == 0).await;
-        for _ in 0..4 {
-            get_text(&pool, "/").await.unwrap();
-        }
-        assert_eq!((first.counts().requests, second.counts().requests), (1, 4));
-        let error = pool.remove_server(first_id).expect_err("it is gone");
-        assert_eq!(error.kind(), evenkeel::ErrorKind::NotFound);
     });
 }
 
