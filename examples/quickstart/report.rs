@@ -38,15 +38,15 @@ impl Report {
     /// The figures as one JSON object.
     pub(crate) fn json(&self) -> String {
         let servers: Vec<String> = self.servers.iter().map(server_json).collect();
-        format!(
-            "{{\"requests\":{},\"ok\":{},\"failed\":{},\"opened\":{},\"reused\":{},\"servers\":[{}]}}",
+        let figures = format!(
+            "\"requests\":{},\"ok\":{},\"failed\":{},\"opened\":{},\"reused\":{}",
             self.ok + self.failed,
             self.ok,
             self.failed,
             self.metrics.connections_created,
-            self.metrics.connections_reused,
-            servers.join(",")
-        )
+            self.metrics.connections_reused
+        );
+        format!("{{{figures},\"servers\":[{}]}}", servers.join(","))
     }
 }
 

@@ -2,8 +2,6 @@
 
 #[path = "../../../tests/it/support/books.rs"]
 mod books;
-#[path = "../../support/join.rs"]
-mod join;
 #[path = "../../../tests/it/support/load.rs"]
 mod load;
 #[path = "../../../tests/it/support/server/mod.rs"]

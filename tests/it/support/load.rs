@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use evenkeel::{Builder, Pool};
+use evenkeel::{BoxFuture, Builder, Pool};
 
 use super::books::assert_balanced;
 use super::server::Server;
@@ -52,7 +52,7 @@ impl Load {
     /// What a caller does with its number: one request, whose answer must be its own.
     pub(crate) fn job(
         &self,
-    ) -> impl Fn(usize) -> super::join::Job<()> + Clone + Send + Sync + 'static {
+    ) -> impl Fn(usize) -> BoxFuture<'static, ()> + Clone + Send + Sync + 'static {
         let (pool, wrong) = (self.pool.clone(), self.wrong.clone());
         move |number| {
             let (pool, wrong) = (pool.clone(), wrong.clone());
