@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Tier 2: slow checks, for a release or a quiet evening. A check whose tool is missing is skipped
+# and named at the end.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+skipped=()
+nightly() { cargo +nightly --version >/dev/null 2>&1; }
+
+run() {
+    echo "== $1"
+    shift
+    "$@"
+}
+
+.ci/run
+
+run "loom, one preemption deeper" env LOOM_MAX_PREEMPTIONS=4 ci/loom.sh
+
+run "mutants: seeded bugs that the models must find" ci/mutants.sh
+
+if command -v cargo-hack >/dev/null; then
+    run "every pair of features" cargo hack check --lib --feature-powerset --depth 2
+else
+    skipped+=("every pair of features: cargo-hack is not installed")
+fi
+
+if nightly && cargo +nightly miri --version >/dev/null 2>&1; then
+    # The lock-free core only: Miri has no sockets.
+    run "Miri" env MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-many-seeds=0..8" \
+        cargo +nightly miri test --lib lockfree
+else
+    skipped+=("Miri: no nightly toolchain with miri")
+fi
+
+if nightly && [ -d "$(rustc +nightly --print sysroot)/lib/rustlib/src/rust/library" ]; then
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    run "ThreadSanitizer" env RUSTFLAGS="-Zsanitizer=thread" CARGO_TARGET_DIR=target/tsan \
+        cargo +nightly test -Zbuild-std --target "$host" --lib --test it
+else
+    skipped+=("ThreadSanitizer: no nightly toolchain with rust-src")
+fi
+
+soak() {
+    for round in $(seq 10); do
+        echo "round $round of 10"
+        cargo test --release --test it --test descriptors
+    done
+}
+run "soak: the tests over real sockets, ten times" soak
+
+echo "== all deep checks passed"
+for check in ${skipped[@]+"${skipped[@]}"}; do
+    echo "skipped: $check"
+done

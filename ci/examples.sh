@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# The examples build, run and end in success; the quickstart's figures add up.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cargo build --release --examples
+for example in bare_block_on smol tokio; do
+    echo "example $example"
+    cargo run --quiet --release --example "$example"
+done
+cargo run --quiet --manifest-path examples/async-std/Cargo.toml
+
+echo "example quickstart"
+output=$(cargo run --quiet --release --example quickstart -- --json)
+echo "$output"
+line=$(tail -n 1 <<<"$output")
+pattern='^\{"requests":([0-9]+),"ok":([0-9]+),"failed":0,"opened":[0-9]+,"reused":[0-9]+,"servers":\['
+if ! [[ $line =~ $pattern ]] || [ "${BASH_REMATCH[1]}" != "${BASH_REMATCH[2]}" ]; then
+    echo "the last line is not what it should be, or requests failed"
+    exit 1
+fi
+
+# Wrong arguments end in failure and a message, not in a panic.
+for wrong in --requests=0 --concurrency=x --nonsense ftp://x; do
+    if message=$(cargo run --quiet --release --example quickstart -- "$wrong" 2>&1); then
+        echo "quickstart $wrong should fail"
+        exit 1
+    fi
+    if grep -q panicked <<<"$message"; then
+        echo "quickstart $wrong panicked: $message"
+        exit 1
+    fi
+done

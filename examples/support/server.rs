@@ -1,0 +1,160 @@
+//! A small HTTP/1.1 server on std threads: one thread per connection, one answer for every `GET`.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the server plays another machine: it shares nothing with the pool but sockets"
+)]
+#![allow(
+    dead_code,
+    reason = "each example that includes this file uses a part of it"
+)]
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+
+use socket2::{Domain, Socket, Type};
+
+/// A server on a loopback port; it stops when dropped.
+pub(crate) struct MiniServer {
+    addr: SocketAddr,
+    shared: Arc<Mutex<State>>,
+    acceptor: Option<JoinHandle<()>>,
+    /// Bound and never listening: a stopped server's port is given to nobody else.
+    _port: Socket,
+}
+
+#[derive(Default)]
+struct State {
+    stopping: bool,
+    accepted: u64,
+    sockets: HashMap<u64, TcpStream>,
+}
+
+impl MiniServer {
+    /// Starts a server on a free port.
+    pub(crate) fn start() -> io::Result<Self> {
+        let port = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        port.set_reuse_address(true)?;
+        port.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let addr = port
+            .local_addr()?
+            .as_socket()
+            .ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let mut server = Self {
+            addr,
+            shared: Arc::default(),
+            acceptor: None,
+            _port: port,
+        };
+        server.restart()?;
+        Ok(server)
+    }
+
+    /// The server's base URL.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Closes the port and every connection. A request that is being answered is answered first.
+    pub(crate) fn stop(&mut self) {
+        let Some(acceptor) = self.acceptor.take() else {
+            return;
+        };
+        {
+            let mut state = lock(&self.shared);
+            state.stopping = true;
+            for socket in state.sockets.values() {
+                // Ends the wait for the next request; it fails only if the client was faster.
+                socket.shutdown(Shutdown::Read).ok();
+            }
+        }
+        // `accept` cannot be interrupted, so it is given something to accept.
+        drop(TcpStream::connect(self.addr));
+        if acceptor.join().is_err() {
+            eprintln!("the server on {} has panicked", self.addr);
+        }
+    }
+
+    /// Listens on the same port again.
+    pub(crate) fn restart(&mut self) -> io::Result<()> {
+        if self.acceptor.is_none() {
+            let listener = TcpListener::bind(self.addr)?;
+            lock(&self.shared).stopping = false;
+            let shared = self.shared.clone();
+            self.acceptor = Some(thread::spawn(move || accept(&listener, &shared)));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for MiniServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
+    shared
+        .lock()
+        .expect("no thread panics while it holds the lock")
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Mutex<State>>) {
+    let mut threads = Vec::new();
+    while let Some((id, stream)) = next(listener, shared) {
+        let shared = shared.clone();
+        threads.push(thread::spawn(move || {
+            // A client that goes away is no fault of the server's.
+            serve(&stream).ok();
+            lock(&shared).sockets.remove(&id);
+        }));
+    }
+    for thread in threads {
+        thread.join().expect("a connection's thread must not panic");
+    }
+}
+
+/// The next connection, unless the server stops.
+fn next(listener: &TcpListener, shared: &Mutex<State>) -> Option<(u64, TcpStream)> {
+    loop {
+        let accepted = listener.accept();
+        let mut state = lock(shared);
+        if state.stopping {
+            return None;
+        }
+        let Ok((stream, _)) = accepted else { continue };
+        let Ok(twin) = stream.try_clone() else {
+            continue;
+        };
+        state.accepted += 1;
+        let id = state.accepted;
+        state.sockets.insert(id, twin);
+        return Some((id, stream));
+    }
+}
+
+fn serve(mut stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 0 {
+        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        // The fields of a GET tell this server nothing; an empty line ends them.
+        while line != "\r\n" {
+            line.clear();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+        }
+        line.clear();
+        let body = format!("You asked for {path}.\n");
+        let length = body.len();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain";
+        stream.write_all(format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes())?;
+    }
+    Ok(())
+}
