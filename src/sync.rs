@@ -81,10 +81,7 @@ mod real {
 mod model {
     use std::collections::VecDeque;
     use std::ops::Deref;
-    #[allow(
-        clippy::disallowed_types,
-        reason = "the state of a model, which is no hot path"
-    )]
+    #[allow(clippy::disallowed_types, reason = "the state of a model, which is no hot path")]
     use std::sync::Mutex;
 
     use super::Ordering::{Acquire, Relaxed, Release};
@@ -147,14 +144,8 @@ mod model {
 
     impl<T> Queue<T> {
         pub fn new() -> Self {
-            let items = Items {
-                queue: VecDeque::new(),
-                popped: 0,
-            };
-            Self {
-                pushed: AtomicUsize::new(0),
-                items: Mutex::new(items),
-            }
+            let items = Items { queue: VecDeque::new(), popped: 0 };
+            Self { pushed: AtomicUsize::new(0), items: Mutex::new(items) }
         }
 
         pub fn push(&self, value: T) {
@@ -178,9 +169,7 @@ mod model {
         }
 
         pub fn len(&self) -> usize {
-            self.pushed
-                .load(Relaxed)
-                .saturating_sub(self.items.lock().unwrap().popped)
+            self.pushed.load(Relaxed).saturating_sub(self.items.lock().unwrap().popped)
         }
 
         pub fn is_empty(&self) -> bool {

@@ -37,10 +37,7 @@ pub fn model(name: &str, bound: usize, f: impl Fn() + Send + Sync + 'static) {
     let executions = executions.load(Relaxed);
     let time = start.elapsed();
     println!("LOOM {name}: {executions} executions in {time:.2?} (preemption bound {bound})");
-    assert!(
-        executions > 1,
-        "{name}: one execution only, nothing was explored"
-    );
+    assert!(executions > 1, "{name}: one execution only, nothing was explored");
 }
 
 /// The model is named after the test function it stands in.

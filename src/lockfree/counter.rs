@@ -44,9 +44,7 @@ impl<const N: usize> Striped<N> {
     pub fn with_stripes(stripes: usize) -> Self {
         let stripes = stripes.clamp(1, MAX_STRIPES).next_power_of_two();
         let zeros = || CachePadded::new(array::from_fn(|_| AtomicU64::new(0)));
-        Self {
-            stripes: (0..stripes).map(|_| zeros()).collect(),
-        }
+        Self { stripes: (0..stripes).map(|_| zeros()).collect() }
     }
 
     /// Adds `n` to `counter`. It wraps at 2^64.
@@ -76,10 +74,7 @@ impl<const N: usize> Striped<N> {
     /// If `counter` is not below `N`.
     pub fn sum(&self, counter: usize) -> u64 {
         // Ordering: Relaxed, as in `add`. Coherence alone makes each stripe monotone.
-        let stripes = self
-            .stripes
-            .iter()
-            .map(|stripe| stripe[counter].load(Relaxed));
+        let stripes = self.stripes.iter().map(|stripe| stripe[counter].load(Relaxed));
         stripes.fold(0, u64::wrapping_add)
     }
 
@@ -119,9 +114,7 @@ pub struct Max {
 impl Max {
     /// A register at zero.
     pub fn new() -> Self {
-        Self {
-            value: AtomicU64::new(0),
-        }
+        Self { value: AtomicU64::new(0) }
     }
 
     /// Raises the register to `value`, if it is lower.
@@ -166,10 +159,7 @@ mod tests {
     #[test]
     fn stripes_are_a_power_of_two_within_bounds() {
         let stripes = |wanted| Striped::<1>::with_stripes(wanted).stripes.len();
-        assert_eq!(
-            [stripes(0), stripes(1), stripes(3), stripes(16)],
-            [1, 1, 4, 16]
-        );
+        assert_eq!([stripes(0), stripes(1), stripes(3), stripes(16)], [1, 1, 4, 16]);
         assert_eq!(stripes(17), 16);
     }
 

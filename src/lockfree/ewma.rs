@@ -45,14 +45,8 @@ impl Ewma {
     /// # Panics
     /// If `shift` is above 8: the average would no longer reach a constant sample.
     pub fn new(shift: u32) -> Self {
-        assert!(
-            shift <= FRACTION,
-            "the weight of a sample must be at least 1/256"
-        );
-        Self {
-            word: AtomicU64::new(EMPTY),
-            shift,
-        }
+        assert!(shift <= FRACTION, "the weight of a sample must be at least 1/256");
+        Self { word: AtomicU64::new(EMPTY), shift }
     }
 
     /// Takes a sample in. `false` if it was dropped because others came in its way.
@@ -63,10 +57,7 @@ impl Ewma {
         for _ in 0..TRIES {
             let next = self.next(seen, nanos);
             // Ordering: Relaxed, as above. Weak: a spurious failure costs one of the tries.
-            match self
-                .word
-                .compare_exchange_weak(seen, next, Relaxed, Relaxed)
-            {
+            match self.word.compare_exchange_weak(seen, next, Relaxed, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }

@@ -26,17 +26,13 @@ impl Ids {
     /// Starts at 0.
     #[cfg(not(evenkeel_loom))]
     pub const fn new() -> Self {
-        Self {
-            next: AtomicUsize::new(0),
-        }
+        Self { next: AtomicUsize::new(0) }
     }
 
     /// Starts at 0.
     #[cfg(evenkeel_loom)]
     pub fn new() -> Self {
-        Self {
-            next: AtomicUsize::new(0),
-        }
+        Self { next: AtomicUsize::new(0) }
     }
 
     /// A number that nobody else was given.

@@ -27,10 +27,7 @@
 //! - A bound on garbage under a reader that stays in [`with`](Snapshot::with): as long as it is
 //!   there, nothing retired since is freed. Reads must be short and must not wait. The pin is
 //!   confined to a closure so that it cannot be kept across an `.await`.
-#![expect(
-    unsafe_code,
-    reason = "epoch reclamation hands out raw shared pointers"
-)]
+#![expect(unsafe_code, reason = "epoch reclamation hands out raw shared pointers")]
 
 use std::fmt;
 use std::mem;
@@ -60,9 +57,7 @@ pub struct Snapshot<T: Send + Sync + 'static> {
 impl<T: Send + Sync + 'static> Snapshot<T> {
     /// A cell that holds `value`.
     pub fn new(value: T) -> Self {
-        Self {
-            current: Atomic::new(value),
-        }
+        Self { current: Atomic::new(value) }
     }
 
     /// Shows the current value to `read`.
@@ -102,9 +97,7 @@ impl<T: Send + Sync + 'static> Snapshot<T> {
             };
             // Ordering: Release on success publishes the contents of `next`. Relaxed on failure:
             // the pointer found is not followed, the loop loads it again.
-            let swung = self
-                .current
-                .compare_exchange(seen, next, Release, Relaxed, &guard);
+            let swung = self.current.compare_exchange(seen, next, Release, Relaxed, &guard);
             if swung.is_ok() {
                 // SAFETY: [1] our exchange, and only ours, took `seen` out of the cell, so it is
                 //         retired once; [2] whoever still looks at it pinned before this line; [3]
@@ -187,10 +180,7 @@ mod tests {
         let cell = Snapshot::new(String::from("old"));
         cell.with(|old| {
             cell.update(|_| Change::Replace(String::from("new"), ()));
-            assert_eq!(
-                (old.as_str(), cell.with(Clone::clone).as_str()),
-                ("old", "new")
-            );
+            assert_eq!((old.as_str(), cell.with(Clone::clone).as_str()), ("old", "new"));
         });
     }
 

@@ -24,9 +24,7 @@ impl Wake for Bomb {
 }
 
 fn poll(watcher: &mut Watcher<'_>, waker: &Waker, done: bool) -> bool {
-    watcher
-        .poll_until(&mut Context::from_waker(waker), |_| done)
-        .is_ready()
+    watcher.poll_until(&mut Context::from_waker(waker), |_| done).is_ready()
 }
 
 fn nodes(lifecycle: &Lifecycle) -> (usize, usize) {
@@ -38,10 +36,7 @@ fn each_step_is_reported_once() {
     let lifecycle = Lifecycle::new();
     assert!(lifecycle.is_open());
     assert_eq!((lifecycle.drain(), lifecycle.drain()), (true, false));
-    assert_eq!(
-        (lifecycle.state(), lifecycle.is_open()),
-        (State::Draining, false)
-    );
+    assert_eq!((lifecycle.state(), lifecycle.is_open()), (State::Draining, false));
     assert_eq!((lifecycle.close(), lifecycle.close()), (true, false));
     assert_eq!(lifecycle.state(), State::Closed);
 }
