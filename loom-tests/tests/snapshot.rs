@@ -47,22 +47,25 @@ models! {
             let cell = Arc::clone(&cell);
             move || cell.with(|value| [value.number.get(), value.number.get()])
         });
-        assert_eq!(count_up(&cell), 0);
+        // Garbage is freed two epochs later, and each update may move the epoch by one.
+        assert_eq!((count_up(&cell), count_up(&cell)), (0, 1));
         let seen = reader.join().unwrap();
-        assert!(seen[0] == seen[1] && seen[0] <= 1, "{seen:?}");
-        assert_eq!(cell.with(|value| value.number.get()), 1);
+        assert!(seen[0] == seen[1] && seen[0] <= 2, "{seen:?}");
+        assert_eq!(cell.with(|value| value.number.get()), 2);
     }
 
-    fn two_updates_do_not_undo_each_other(2) {
+    /// The value that one writer has seen is retired by the other, and would be freed, and its
+    /// address come back, but for the pin of the first.
+    fn updates_do_not_undo_each_other(2) {
         let cell = cell();
         let other = thread::spawn({
             let cell = Arc::clone(&cell);
             move || count_up(&cell)
         });
-        let mine = count_up(&cell);
-        let theirs = other.join().unwrap();
-        assert_ne!(mine, theirs, "both started from the same value");
-        assert_eq!(cell.with(|value| value.number.get()), 2);
+        let mut from = vec![count_up(&cell), count_up(&cell), other.join().unwrap()];
+        from.sort_unstable();
+        assert_eq!(from, [0, 1, 2], "two started from the same value");
+        assert_eq!(cell.with(|value| value.number.get()), 3);
     }
 
     /// Were it decided once, on what was seen at first, both would claim it.

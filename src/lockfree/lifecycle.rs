@@ -37,7 +37,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Poll};
 
-use crate::sync::Ordering::{AcqRel, Acquire};
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Queue, TaskCell};
 
 const DRAINING: u32 = 1;
@@ -85,8 +85,8 @@ pub struct Lifecycle {
 #[derive(Debug, Default)]
 struct Node {
     waker: TaskCell,
-    /// Set from before the node is pushed until after it has been popped. Its owner pushes it only
-    /// when it finds this clear, so it is never in the queue twice.
+    /// Set by the owner before it pushes the node, cleared by the notifier that has popped it. The
+    /// owner pushes it only when it finds this clear, so it is never in the queue twice.
     queued: AtomicBool,
 }
 
@@ -187,11 +187,10 @@ impl Default for Lifecycle {
 impl Node {
     /// Wakes the owner, if there is one, after the node has been popped.
     fn wake(&self) -> Result<(), Box<dyn Any + Send>> {
-        // Ordering: AcqRel pairs with itself in `poll_until`. If the owner's swap came first, it
-        // left the node to us, and we see the waker it registered; if ours does, the owner finds
-        // the flag clear and pushes again, and sees that the node has left the queue. Before the
-        // wake, not after: else the owner, woken, might find it set and push nothing.
-        self.queued.swap(false, AcqRel);
+        // Ordering: Relaxed, and *before* the wake. The owner registers its waker and then looks at
+        // this mark; we clear the mark and then wake. That is what a task cell is made for: either
+        // the wake finds the waker, or the look finds the mark clear and the owner pushes again.
+        self.queued.store(false, Relaxed);
         // A waker is foreign code. Its panic must not cost the others their wake-up.
         catch_unwind(AssertUnwindSafe(|| self.waker.wake()))
     }
@@ -221,9 +220,11 @@ impl Watcher<'_> {
         }
         let node = self.node.get_or_insert_with(|| lifecycle.vacant.pop().unwrap_or_default());
         node.waker.register(cx.waker());
-        // Ordering: AcqRel pairs with `Node::wake`, as is told there. After `register`: a notifier
-        // who finds this swap done wakes the new waker.
-        if !node.queued.swap(true, AcqRel) {
+        // Ordering: Relaxed, and *after* `register`: see `Node::wake`.
+        if !node.queued.load(Relaxed) {
+            // Ordering: Relaxed. Only the owner sets the mark, so nobody comes between the look
+            // and this; and the push takes it to the notifier who will clear it.
+            node.queued.store(true, Relaxed);
             lifecycle.watching.push(Arc::clone(node));
         }
         // Ordering: AcqRel pairs with the RMW in `notify`. Release shows our node to a notifier
