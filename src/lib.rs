@@ -7,6 +7,9 @@ pub mod rt;
 mod config;
 mod conn;
 mod error;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(not(evenkeel_loom))]
 mod lockfree;
 #[cfg(evenkeel_loom)]

@@ -109,8 +109,11 @@ impl World {
         reason = "an `Instant` to count from has no other source"
     )]
     pub(super) fn new() -> Self {
-        let (wire, clock, start) =
-            <(Arc<Wire>, Arc<Clock>, _)>::from((Arc::default(), Arc::default(), Instant::now()));
+        let (wire, clock, start) = (
+            Arc::new(Wire::default()),
+            Arc::new(Clock::default()),
+            Instant::now(),
+        );
         let shared = Arc::new(ConnShared {
             runtime: Runtime::custom(Hands(clock.clone(), start), Nowhere, Nowhere),
             buffers: Buffers::new(8),
