@@ -20,11 +20,19 @@ macro_rules! unless_modelled {
     )*};
 }
 
+/// The programs in the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 unless_modelled! {
     mod balance;
     mod config;
     mod conn;
     mod error;
+    #[cfg(any(fuzzing, test))]
+    #[doc(hidden)]
+    pub mod fuzzing;
     mod lockfree;
     mod metrics;
     mod policy;

@@ -102,14 +102,12 @@ fn other_codings_are_refused_even_with_a_length() {
         ",",
         "chunked;q=1",
         "\"chunked\"",
-        "chunked\u{b}",
     ];
     for coding in codings {
-        let Ok(value) = HeaderValue::from_str(coding) else {
-            continue;
-        };
         let mut response = response(Version::HTTP_11, 200, &[("content-length", "5")]);
-        response.headers.insert("transfer-encoding", value);
+        response
+            .headers
+            .insert("transfer-encoding", HeaderValue::from_static(coding));
         let refused = of_response(false, &response);
         assert_eq!(refused, Err(ProtocolError::TransferEncoding), "{coding:?}");
     }
