@@ -82,16 +82,18 @@ struct Progress {
 const MAX_DRAIN: u64 = 64 * 1024;
 
 impl Conn {
-    /// A connection on which nothing has been sent.
+    /// A connection on which nothing has been sent. By its signal, which no other connection has
+    /// now, it can be cut.
     pub(crate) fn new(
         transport: Box<dyn Transport>,
         shared: Arc<ConnShared>,
+        signal: Arc<Signal>,
         now: Instant,
     ) -> Self {
         Self {
             shared,
             transport: SyncWrapper::new(transport),
-            wakers: Wakers::new(),
+            wakers: Wakers::new(signal),
             alarm: Alarm::default(),
             exchange: Exchange::default(),
             out: Buffer::default(),
@@ -106,12 +108,6 @@ impl Conn {
             bytes_in: 0,
             bytes_out: 0,
         }
-    }
-
-    /// Lets the connection be cut through `signal`, which is not in use by another.
-    pub(crate) fn cut_by(mut self, signal: Arc<Signal>) -> Self {
-        self.wakers = Wakers::of(signal);
-        self
     }
 
     /// When the connection was made.

@@ -103,11 +103,7 @@ pub(super) struct Wakers {
 }
 
 impl Wakers {
-    pub(super) fn new() -> Self {
-        Self::of(Arc::default())
-    }
-
-    pub(super) fn of(signal: Arc<Signal>) -> Self {
+    pub(super) fn new(signal: Arc<Signal>) -> Self {
         Self {
             io: Waker::from(Arc::new(IoWake(signal.clone()))),
             timer: Waker::from(Arc::new(TimerWake(signal.clone()))),
@@ -134,7 +130,7 @@ mod tests {
     #[test]
     fn wakers_forward_to_the_task_registered_last() {
         let (first, second) = (Arc::new(Count::default()), Arc::new(Count::default()));
-        let wakers = Wakers::new();
+        let wakers = Wakers::new(Arc::default());
         wakers.signal.register(&Waker::from(first.clone()));
         wakers.signal.register(&Waker::from(second.clone()));
         wakers.io.wake_by_ref();
@@ -146,7 +142,7 @@ mod tests {
     #[test]
     fn the_timer_s_waker_says_once_that_it_was_the_timer() {
         let task = Arc::new(Count::default());
-        let wakers = Wakers::new();
+        let wakers = Wakers::new(Arc::default());
         wakers.signal.register(&Waker::from(task.clone()));
         wakers.timer.wake_by_ref();
         assert_eq!(task.0.load(Ordering::Relaxed), 1);
@@ -157,7 +153,7 @@ mod tests {
     #[test]
     fn a_cut_marks_and_wakes() {
         let task = Arc::new(Count::default());
-        let wakers = Wakers::new();
+        let wakers = Wakers::new(Arc::default());
         wakers.signal.register(&Waker::from(task.clone()));
         wakers.signal.cut();
         assert!(wakers.signal.is_cut());
@@ -167,7 +163,7 @@ mod tests {
     #[test]
     fn a_forgotten_task_is_dropped() {
         let task = Arc::new(Count::default());
-        let wakers = Wakers::new();
+        let wakers = Wakers::new(Arc::default());
         wakers.signal.register(&Waker::from(task.clone()));
         wakers.signal.forget_task();
         assert_eq!(Arc::strong_count(&task), 1);

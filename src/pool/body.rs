@@ -2,6 +2,7 @@
 
 use std::borrow::BorrowMut;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -51,27 +52,8 @@ impl Body {
     ///
     /// # Cancel safety
     /// Dropping the future drops the body, and with it what had been read.
-    pub async fn bytes(mut self) -> Result<Bytes, Error> {
-        let mut first = None;
-        let mut all = BytesMut::new();
-        while let Some(frame) = std::future::poll_fn(|cx| self.poll_any(cx)).await {
-            let Ok(data) = frame?.into_data() else {
-                continue;
-            };
-            match first.take() {
-                None if all.is_empty() => first = Some(data),
-                None => all.extend_from_slice(&data),
-                Some(before) => {
-                    // The stated length is the peer's word: worth a buffer, not a fortune.
-                    let rest = http_body::Body::size_hint(&self).lower().min(MAX_RESERVE);
-                    let rest = usize::try_from(rest).unwrap_or(0);
-                    all.reserve(before.len() + data.len() + rest);
-                    all.extend_from_slice(&before);
-                    all.extend_from_slice(&data);
-                }
-            }
-        }
-        Ok(first.unwrap_or_else(|| all.freeze()))
+    pub async fn bytes(self) -> Result<Bytes, Error> {
+        collect(self).await
     }
 
     /// Reads the whole body as UTF-8 text.
@@ -82,10 +64,7 @@ impl Body {
     /// # Cancel safety
     /// As [`bytes`](Self::bytes).
     pub async fn text(self) -> Result<String, Error> {
-        let bytes = self.bytes().await?;
-        String::from_utf8(bytes.into()).map_err(|source| {
-            Error::new(ErrorKind::Body, "the body is not UTF-8").with_source(source)
-        })
+        text(self.bytes().await?)
     }
 
     fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
@@ -103,6 +82,38 @@ impl Body {
 
 /// How much is reserved for a body on its peer's word alone.
 const MAX_RESERVE: u64 = 1 << 20;
+
+/// Reads a whole body. One that comes in one piece is not copied.
+async fn collect<B>(mut body: B) -> Result<Bytes, Error>
+where
+    B: http_body::Body<Data = Bytes, Error = Error> + Unpin,
+{
+    let mut first = None;
+    let mut all = BytesMut::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        match first.take() {
+            None if all.is_empty() => first = Some(data),
+            None => all.extend_from_slice(&data),
+            Some(before) => {
+                // The stated length is the peer's word: worth a buffer, not a fortune.
+                let rest = usize::try_from(body.size_hint().lower().min(MAX_RESERVE)).unwrap_or(0);
+                all.reserve(before.len() + data.len() + rest);
+                all.extend_from_slice(&before);
+                all.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| all.freeze()))
+}
+
+fn text(bytes: Bytes) -> Result<String, Error> {
+    String::from_utf8(bytes.into()).map_err(|source| {
+        Error::new(ErrorKind::Body, "the body is not UTF-8").with_source(source)
+    })
+}
 
 impl http_body::Body for Body {
     type Data = Bytes;
@@ -193,6 +204,28 @@ impl<'a> LeasedBody<'a> {
     pub(super) fn new(lease: &'a mut Lease, ok: bool) -> Self {
         Self { incoming: Incoming::new(lease, ok) }
     }
+
+    /// Reads the whole body: see [`Body::bytes`].
+    ///
+    /// # Errors
+    /// As [`Body::bytes`].
+    ///
+    /// # Cancel safety
+    /// As [`Body::bytes`].
+    pub async fn bytes(self) -> Result<Bytes, Error> {
+        collect(self).await
+    }
+
+    /// Reads the whole body as UTF-8 text: see [`Body::text`].
+    ///
+    /// # Errors
+    /// As [`Body::text`].
+    ///
+    /// # Cancel safety
+    /// As [`Body::text`].
+    pub async fn text(self) -> Result<String, Error> {
+        text(self.bytes().await?)
+    }
 }
 
 impl http_body::Body for LeasedBody<'_> {
@@ -232,6 +265,17 @@ struct Incoming<L: BorrowMut<Lease>> {
     ok: bool,
 }
 
+/// How a body ended.
+#[derive(Clone, Copy)]
+enum Ended {
+    /// All of it came.
+    Whole,
+    /// The connection failed, or the time was up.
+    Failed,
+    /// The caller dropped it.
+    GivenUp,
+}
+
 impl<L: BorrowMut<Lease>> Incoming<L> {
     /// `None` if there is nothing more to come.
     fn new(lease: L, ok: bool) -> Option<Self> {
@@ -240,7 +284,7 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
             lease.borrow_mut().conn().is_body_complete()
         });
         if complete {
-            incoming.finish(true);
+            incoming.finish(Ended::Whole);
             return None;
         }
         Some(incoming)
@@ -255,28 +299,32 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
             Some(Ok(frame)) => {
                 // With the last byte, not after it: the next request finds the connection.
                 if lease.conn().is_body_complete() {
-                    self.finish(true);
+                    self.finish(Ended::Whole);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
                 lease.mark_broken();
                 let error = exchange::failed(lease.backend(), error, false);
-                self.finish(false);
+                self.finish(Ended::Failed);
                 Poll::Ready(Some(Err(error)))
             }
             None => {
-                self.finish(true);
+                self.finish(Ended::Whole);
                 Poll::Ready(None)
             }
         }
     }
 
     /// The body is over: counts, and gives the connection back.
-    fn finish(&mut self, whole: bool) {
+    fn finish(&mut self, how: Ended) {
         if let Some(mut lease) = self.lease.take() {
             let backend = lease.borrow_mut().backend();
-            let outcome = if whole && self.ok { Count::Succeeded } else { Count::Failed };
+            let outcome = match how {
+                Ended::Whole if self.ok => Count::Succeeded,
+                Ended::Whole | Ended::Failed => Count::Failed,
+                Ended::GivenUp => Count::Cancelled,
+            };
             backend.hub.count(backend, outcome);
         }
     }
@@ -296,10 +344,13 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
 impl<L: BorrowMut<Lease>> Drop for Incoming<L> {
     fn drop(&mut self) {
         if let Some(lease) = &mut self.lease {
-            // Whether it can be used again, the lease finds out.
-            let _: bool = lease.borrow_mut().conn().drain();
-            // The caller has had the response, and did not want the rest.
-            self.finish(true);
+            // What came of it was enough for the caller if this was all but the last of it. Whether
+            // the connection can be used again, the lease finds out.
+            if lease.borrow_mut().conn().drain() {
+                self.finish(Ended::Whole);
+            } else {
+                self.finish(Ended::GivenUp);
+            }
         }
     }
 }

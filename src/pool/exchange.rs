@@ -78,14 +78,16 @@ fn origin(directory: &Directory, uri: &Uri) -> Result<Option<ServerId>, Error> {
     let Some(scheme) = uri.scheme_str() else {
         return Err(refuse("write a path that begins with /, or an absolute URL"));
     };
-    let named = Server::new(format!("{scheme}://{authority}"))
-        .map_err(|source| refuse("the request's URL cannot be used").with_source(source))?;
-    directory.by_origin(named.origin(), uri.path()).map(Some).ok_or_else(|| {
+    // Not the whole authority: it may hold a password.
+    let foreign = || {
+        let host = authority.host();
         refuse(format!(
-            "{} is not a server of this pool; add it with add_server, or send a path",
-            named.origin()
+            "{scheme}://{host} is not a server of this pool; add it with add_server, or send a path"
         ))
-    })
+    };
+    let named = Server::new(format!("{scheme}://{authority}"))
+        .map_err(|source| foreign().with_source(source))?;
+    directory.by_origin(named.origin(), uri.path()).map(Some).ok_or_else(foreign)
 }
 
 fn refuse(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {

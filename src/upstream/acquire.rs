@@ -46,6 +46,10 @@ pub(crate) struct Wish<'a> {
 /// up otherwise.
 pub(crate) async fn acquire(directory: &Directory, wish: Wish<'_>) -> Result<Lease, Error> {
     let hub = &*directory.hub;
+    if wish.deadline.is_some_and(|deadline| deadline <= wish.now) {
+        let message = "the request had no time left when it began";
+        return Err(Error::new(ErrorKind::Timeout, message).at(Phase::Queue).retry_safe(true));
+    }
     let mut failed: Option<Error> = None;
     loop {
         if !hub.lifecycle.is_open() {

@@ -45,7 +45,8 @@ impl Lease {
         slot: Slot,
     ) -> Self {
         let hub = &backend.hub;
-        let conn = Conn::new(transport, hub.conns.clone(), hub.now()).cut_by(backend.signal(&slot));
+        let signal = backend.signal(&slot);
+        let conn = Conn::new(transport, hub.conns.clone(), signal, hub.now());
         let held = Box::new(Held { conn, home: Arc::new(Home { backend }) });
         Self { held: Some((held, slot)), reused: false, direct: false, close: None }
     }

@@ -97,6 +97,7 @@ impl Resolve for Nowhere {
 /// A connection, and all that is around it.
 pub(super) struct World {
     pub(super) conn: Conn,
+    pub(super) signal: Arc<Signal>,
     pub(super) wire: Arc<Wire>,
     pub(super) clock: Arc<Clock>,
     pub(super) shared: Arc<ConnShared>,
@@ -119,8 +120,10 @@ impl World {
             buffers: Buffers::new(8),
             limits: HeadLimits::default(),
         });
-        let conn = Conn::new(wire.transport(), shared.clone(), start);
+        let signal = Arc::<Signal>::default();
+        let conn = Conn::new(wire.transport(), shared.clone(), signal.clone(), start);
         Self {
+            signal,
             conn,
             wire,
             clock,

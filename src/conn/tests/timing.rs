@@ -195,7 +195,7 @@ fn a_cut_from_outside_wakes_the_task_and_ends_the_exchange() {
     let mut world = World::new();
     let headers = HeaderMap::new();
     let (head, mut body) = (get(&headers), empty());
-    let signal = world.conn.signal().clone();
+    let signal = world.signal.clone();
     let (count, waker) = Count::new();
     {
         let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
@@ -215,7 +215,7 @@ fn a_cut_from_outside_wakes_the_task_and_ends_the_exchange() {
         .answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
     world.get().unwrap();
     assert!(world.poll_frame().is_pending());
-    world.conn.signal().cut();
+    world.signal.cut();
     world.wire.answers("hello");
     let Poll::Ready(Some(Err(error))) = world.poll_frame() else {
         panic!()
@@ -226,7 +226,7 @@ fn a_cut_from_outside_wakes_the_task_and_ends_the_exchange() {
 #[test]
 fn an_idle_connection_that_was_cut_is_not_reusable() {
     let mut world = World::new();
-    world.conn.signal().cut();
+    world.signal.cut();
     assert!(!world.conn.is_reusable());
     assert_eq!(world.conn.liveness(), Liveness::Closed);
     let error = world.get().unwrap_err();
