@@ -165,6 +165,32 @@ fn a_piece_larger_than_the_buffer_goes_out_with_the_head_uncopied() {
 }
 
 #[test]
+fn a_body_without_end_lets_others_have_their_turn_and_ends_with_the_deadline() {
+    let mut world = World::new();
+    let piece = Bytes::from(large(BUFFER));
+    let mut body = Box::pin(Script::new(
+        None,
+        (0..1000).map(|_| Piece::Data(piece.clone())),
+    ));
+    let headers = HeaderMap::new();
+    let (head, deadline, clock) = (post(&headers), world.at(1000), world.clock.clone());
+    let wire = world.wire.clone();
+    let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), deadline));
+    assert!(poll(request.as_mut()).is_pending());
+    let first = wire.written().len();
+    assert!(poll(request.as_mut()).is_pending());
+    assert!(
+        first > 0 && !wire.written().is_empty(),
+        "each turn gets on with it"
+    );
+    clock.turn(1000);
+    assert!(matches!(
+        now(request).unwrap_err().kind,
+        ExchangeErrorKind::Timeout
+    ));
+}
+
+#[test]
 fn an_answer_before_the_end_of_the_body_stops_the_sending() {
     for blocked_by in ["the peer", "the body"] {
         let mut world = World::new();
