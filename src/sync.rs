@@ -75,6 +75,8 @@ mod model {
     use std::collections::VecDeque;
     use std::ops::Deref;
 
+    /// Not modelled, and so not for `lockfree`: the free list of buffers above it uses it.
+    pub use crossbeam_queue::ArrayQueue;
     pub use loom::cell::UnsafeCell;
     pub use loom::sync::Arc;
     pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
