@@ -87,6 +87,8 @@ mod model {
     use super::Ordering::{Acquire, Relaxed, Release};
     use loom::sync::atomic::fence;
 
+    /// Not modelled, and so not for `lockfree`: the free list of buffers above it uses it.
+    pub use crossbeam_queue::ArrayQueue;
     pub use loom::cell::UnsafeCell;
     pub use loom::sync::Arc;
     pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
