@@ -78,17 +78,17 @@ mod real {
 }
 
 #[cfg(evenkeel_loom)]
+#[expect(clippy::disallowed_types, reason = "the state of a model, which is no hot path")]
+#[expect(clippy::unwrap_used, reason = "a poisoned model has failed already")]
 mod model {
     use std::collections::VecDeque;
     use std::ops::Deref;
-    #[allow(clippy::disallowed_types, reason = "the state of a model, which is no hot path")]
     use std::sync::Mutex;
 
-    use super::Ordering::{Acquire, Relaxed, Release};
     use loom::sync::atomic::fence;
 
-    /// Not modelled, and so not for `lockfree`: the free list of buffers above it uses it.
-    pub use crossbeam_queue::ArrayQueue;
+    use super::Ordering::{Acquire, Relaxed, Release};
+
     pub use loom::cell::UnsafeCell;
     pub use loom::sync::Arc;
     pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};

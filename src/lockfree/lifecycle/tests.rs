@@ -24,7 +24,7 @@ impl Wake for Bomb {
 }
 
 fn poll(watcher: &mut Watcher<'_>, waker: &Waker, done: bool) -> bool {
-    watcher.poll_until(&mut Context::from_waker(waker), |_| done).is_ready()
+    watcher.poll_until(&Context::from_waker(waker), |_| done).is_ready()
 }
 
 fn nodes(lifecycle: &Lifecycle) -> (usize, usize) {
