@@ -185,6 +185,11 @@ impl Conn {
         self.transport.get_mut().abort();
     }
 
+    /// Whether a request was begun and its exchange has not come to its end.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.progress.sent && !(self.exchange.request_done() && self.exchange.response_done())
+    }
+
     /// The exchange is over: gives the memory back and lets go of the caller's task.
     fn settle(&mut self) {
         self.wakers.signal.forget_task();

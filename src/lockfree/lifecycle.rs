@@ -33,7 +33,6 @@
 
 use std::any::Any;
 use std::fmt;
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Poll};
 
@@ -165,15 +164,6 @@ impl Lifecycle {
     /// A watcher, for one task at a time. Costs nothing until it has to wait.
     pub fn watch(&self) -> Watcher<'_> {
         Watcher { lifecycle: self, node: None }
-    }
-
-    /// Waits until `done`: see [`Watcher::poll_until`].
-    ///
-    /// # Cancel safety
-    /// Safe: a dropped wait takes nobody's wake-up along.
-    pub async fn wait_until(&self, mut done: impl FnMut(State) -> bool) {
-        let mut watcher = self.watch();
-        poll_fn(|cx| watcher.poll_until(cx, &mut done)).await;
     }
 }
 

@@ -213,9 +213,8 @@ impl<T> Line<T> {
         woken: &mut Woken,
     ) -> Result<Wants, Grant<T>> {
         loop {
-            let node = match self.next(&grant) {
-                Some(node) => node,
-                None => return Err(grant),
+            let Some(node) = self.next(&grant) else {
+                return Err(grant);
             };
             match node.give(grant) {
                 Ok(waker) => {

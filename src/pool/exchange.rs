@@ -119,7 +119,7 @@ where
         headers: &parts.headers,
     };
     let mut sending = Sending { backend, outcome: Some(Count::Cancelled) };
-    backend.tally.add(Count::Requests, 1);
+    backend.tally.incr(Count::Requests);
     let result = conn.request(&head, body, plan.deadline).await;
     match &result {
         Ok(_) => {
@@ -141,7 +141,7 @@ pub(super) struct Running<'a> {
 
 impl<'a> Running<'a> {
     pub(super) fn begin(hub: &'a Hub) -> Self {
-        hub.tally.add(Count::Requests, 1);
+        hub.tally.incr(Count::Requests);
         Self { hub, outcome: Some(Count::Cancelled) }
     }
 
@@ -158,7 +158,7 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome {
-            self.hub.tally.add(outcome, 1);
+            self.hub.tally.incr(outcome);
         }
     }
 }
@@ -173,7 +173,7 @@ struct Sending<'a> {
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome {
-            self.backend.tally.add(outcome, 1);
+            self.backend.tally.incr(outcome);
         }
     }
 }
@@ -212,7 +212,7 @@ pub(super) fn failed(backend: &Backend, error: ExchangeError, unseen: bool) -> E
     let phase = error.phase;
     Error::new(kind, message)
         .at(phase)
-        .from_server(backend.server.shared_url())
+        .of_server(backend.server.shared_url())
         .retry_safe(unseen)
         .with_source(error)
 }

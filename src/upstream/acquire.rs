@@ -319,7 +319,7 @@ fn queue_full(backend: &Backend) -> Error {
     let waiting = backend.hub.config.max_waiters;
     Error::new(ErrorKind::QueueFull, format!("{waiting} callers wait for a connection already"))
         .at(Phase::Queue)
-        .from_server(backend.server.shared_url())
+        .of_server(backend.server.shared_url())
         .retry_safe(true)
 }
 
@@ -331,7 +331,7 @@ fn queue_timeout(backend: &Backend) -> Error {
     );
     Error::new(ErrorKind::Timeout, message)
         .at(Phase::Queue)
-        .from_server(backend.server.shared_url())
+        .of_server(backend.server.shared_url())
         .retry_safe(true)
 }
 
@@ -345,7 +345,7 @@ fn dial_failed(backend: &Backend, error: DialError) -> Error {
     let (message, source) = error.into_parts();
     let error = Error::new(kind, message)
         .at(phase)
-        .from_server(backend.server.shared_url())
+        .of_server(backend.server.shared_url())
         .retry_safe(true);
     match source {
         Some(source) => error.with_source(source),

@@ -233,7 +233,7 @@ fn a_cut_holds_for_data_that_is_here_already() {
     ));
     world.get().unwrap();
     assert!(matches!(world.poll_frame(), Poll::Ready(Some(Ok(_)))));
-    world.conn.signal().cut();
+    world.signal.cut();
     let Poll::Ready(Some(Err(error))) = world.poll_frame() else {
         panic!()
     };
