@@ -55,6 +55,7 @@ impl Inner {
         .await;
         let report = self.report.get_or_init(|| self.report()).clone();
         close(&self.directory);
+        cut(&self.directory);
         report
     }
 
@@ -99,17 +100,21 @@ fn begin(directory: &Directory) -> Begun {
     begun
 }
 
-/// Closes the pool at once: what is on loan is cut.
+/// Closes the pool: what is on loan is closed when it comes back.
 pub(super) fn close(directory: &Directory) {
     let hub = &directory.hub;
     hub.lifecycle.close();
     hub.driver.wake();
     for backend in directory.servers() {
         settle::shut(&*backend);
-        backend.cut();
     }
     // Servers that stand in line for a permit would keep themselves, and us, alive.
     while let Some((backend, need)) = hub.total.pop() {
         drop((backend, need));
     }
+}
+
+/// Cuts what is still on loan: whoever uses it is woken, and gets an error.
+fn cut(directory: &Directory) {
+    directory.servers().iter().for_each(|backend| backend.cut());
 }

@@ -136,18 +136,18 @@ async fn wait_at(
         Refused::Full => Missed::Full,
     })?;
     let mut limit = Limit::new(backend, wish.deadline);
-    let mut waited = false;
+    let mut since = None;
     let granted = poll_fn(|cx| {
         if let Poll::Ready(granted) = ticket.poll(cx.waker()) {
             return Poll::Ready(Some(granted));
         }
-        waited = true;
+        since.get_or_insert_with(|| backend.hub.now());
         limit.poll(cx).map(|()| None)
     })
     .await;
     drop(ticket);
-    if waited {
-        record_wait(backend, wish.now);
+    if let Some(since) = since {
+        record_wait(backend, since);
     }
     match granted {
         None => Err(Missed::Timeout),
