@@ -7,7 +7,6 @@
 //! again then if anyone still waits. Only a deadline that moves *earlier* sets it at once.
 
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
-use futures_io::{AsyncRead, AsyncWrite};
 
 use super::Conn;
 use crate::proto::h1::BUFFER;

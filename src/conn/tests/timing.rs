@@ -1,6 +1,5 @@
 //! Deadlines, cuts and wakers: who is asked for what, and how often.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};

@@ -80,7 +80,6 @@ impl ChunkedDecoder {
 
     /// Reads metadata up to the next data, or the end. Returns how many bytes of `input` it read;
     /// data begins behind them.
-    ///
     //= https://www.rfc-editor.org/rfc/rfc9112#section-7.1
     //# A recipient MUST be able to parse and decode the chunked transfer coding.
     pub(crate) fn step(&mut self, input: &[u8]) -> Result<(usize, Step), ProtocolError> {
