@@ -137,8 +137,8 @@ impl ChunkedDecoder {
     }
 
     //= https://www.rfc-editor.org/rfc/rfc9112#section-7.1
-    //# Recipients MUST anticipate potentially large hexadecimal numerals and prevent parsing
-    //# errors due to integer conversion overflows or precision loss due to integer
+    //# Therefore, recipients MUST anticipate potentially large hexadecimal numerals and prevent
+    //# parsing errors due to integer conversion overflows or precision loss due to integer
     //# representation.
     fn digit(&mut self, digits: u8, byte: u8) -> Result<State, ProtocolError> {
         if digits == MAX_SIZE_DIGITS {
