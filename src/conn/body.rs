@@ -86,6 +86,9 @@ impl Conn {
     /// Reads the rest of the body, without waiting, if it is at most `limit` bytes of it. Whether
     /// that was all.
     pub(super) fn drain_ready(&mut self, limit: u64) -> bool {
+        if self.exchange.awaits_head() {
+            return false;
+        }
         let mut left = limit;
         loop {
             match self.next_event() {

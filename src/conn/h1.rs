@@ -222,6 +222,8 @@ impl Conn {
 
     #[cold]
     pub(super) fn fail(&mut self, kind: Failed, phase: Phase) -> ExchangeError {
+        // A connection that has failed may be kept a while by its owner, but not its caller's task.
+        self.wakers.signal.forget_task();
         let Progress {
             sent,
             received,
@@ -250,6 +252,8 @@ impl Drop for Attempt<'_> {
             conn.exchange = Exchange::default();
             conn.out.clear();
             conn.settle();
+        } else if conn.exchange.awaits_head() {
+            conn.wakers.signal.forget_task();
         }
     }
 }

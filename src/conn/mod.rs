@@ -172,6 +172,7 @@ impl Conn {
     /// can be used again is for [`is_reusable`](Self::is_reusable) to say.
     pub(crate) fn drain(&mut self) -> bool {
         self.trailers = None;
+        self.wakers.signal.forget_task();
         let complete = !self.dead && self.drain_ready(MAX_DRAIN);
         if complete {
             self.settle();

@@ -160,6 +160,20 @@ fn an_unwanted_body_at_the_bound_is_drained_and_one_over_is_not_even_read() {
 }
 
 #[test]
+fn there_is_nothing_to_drain_before_the_head() {
+    let mut world = World::new();
+    {
+        let headers = HeaderMap::new();
+        let (head, mut body) = (double::get(&headers), double::empty());
+        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+        assert!(double::poll(request.as_mut()).is_pending());
+    }
+    world.wire.answers("HTTP/1.1 204 No Content\r\n\r\n");
+    assert!(!world.conn.drain() && !world.conn.is_reusable());
+    assert_eq!(world.conn.bytes_in(), 0);
+}
+
+#[test]
 fn draining_finds_a_stray_response_behind_the_body() {
     let mut world = World::new();
     respond(&mut world, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");

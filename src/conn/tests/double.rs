@@ -1,7 +1,6 @@
 //! The scripted clock and body, and a world made of them and of a scripted transport.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};

@@ -1,6 +1,5 @@
 //! Deadlines, cuts and wakers: who is asked for what, and how often.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -264,6 +263,41 @@ fn the_socket_sees_one_waker_whichever_task_drives() {
     assert!(seen.will_wake(&world.wire.reader()));
     seen.wake();
     assert_eq!((first.seen(), second.seen()), (0, 1));
+}
+
+#[test]
+fn a_connection_that_was_given_up_keeps_no_task_alive() {
+    for ended_by in ["dropping the request", "an error", "dropping the body"] {
+        let mut world = World::new();
+        let headers = HeaderMap::new();
+        let (head, mut body) = (get(&headers), empty());
+        let (count, waker) = Count::new();
+        {
+            let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+            assert!(poll_with(request.as_mut(), &waker).is_pending());
+            assert_eq!(
+                Arc::strong_count(&count),
+                3,
+                "the connection has to wake it"
+            );
+            match ended_by {
+                "an error" => world.wire.reads(double::Read::Eof),
+                _ => world
+                    .wire
+                    .answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"),
+            }
+            if ended_by != "dropping the request" {
+                assert!(poll_with(request.as_mut(), &waker).is_ready());
+            }
+        }
+        if ended_by == "dropping the body" {
+            let cx = Context::from_waker(&waker);
+            assert!(world.conn.poll_frame(&cx).is_pending());
+            assert!(!world.conn.drain());
+        }
+        drop(waker);
+        assert_eq!(Arc::strong_count(&count), 1, "{ended_by}");
+    }
 }
 
 #[test]

@@ -58,6 +58,11 @@ impl Wire {
         self.writes.push(step);
     }
 
+    /// Takes a step of the script for writes back.
+    pub(super) fn next_write(&self) -> Option<Write> {
+        self.writes.pop()
+    }
+
     /// Each write that was taken since the last look.
     pub(super) fn written(&self) -> Vec<Vec<u8>> {
         std::iter::from_fn(|| self.written.pop()).collect()

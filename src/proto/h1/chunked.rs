@@ -80,7 +80,6 @@ impl ChunkedDecoder {
 
     /// Reads metadata up to the next data, or the end. Returns how many bytes of `input` it read;
     /// data begins behind them.
-    ///
     //= https://www.rfc-editor.org/rfc/rfc9112#section-7.1
     //# A recipient MUST be able to parse and decode the chunked transfer coding.
     pub(crate) fn step(&mut self, input: &[u8]) -> Result<(usize, Step), ProtocolError> {
@@ -138,8 +137,8 @@ impl ChunkedDecoder {
     }
 
     //= https://www.rfc-editor.org/rfc/rfc9112#section-7.1
-    //# Recipients MUST anticipate potentially large hexadecimal numerals and prevent parsing
-    //# errors due to integer conversion overflows or precision loss due to integer
+    //# Therefore, recipients MUST anticipate potentially large hexadecimal numerals and prevent
+    //# parsing errors due to integer conversion overflows or precision loss due to integer
     //# representation.
     fn digit(&mut self, digits: u8, byte: u8) -> Result<State, ProtocolError> {
         if digits == MAX_SIZE_DIGITS {

@@ -100,10 +100,10 @@ fn check_length(len: usize, limits: &HeadLimits) -> Result<(), ProtocolError> {
     }
 }
 
-/// Whether an empty line ends behind `scanned`. The last three bytes before it are looked at again:
+/// Whether an empty line ends behind `scanned`. The last two bytes before it are looked at again:
 /// the empty line may have been cut in two.
 fn end_of_head(input: &[u8], scanned: usize) -> bool {
-    let tail = &input[scanned.saturating_sub(3)..];
+    let tail = &input[scanned.saturating_sub(2)..];
     tail.windows(2).any(|pair| pair == b"\n\n") || tail.windows(3).any(|three| three == b"\n\r\n")
 }
 

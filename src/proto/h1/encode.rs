@@ -195,7 +195,7 @@ fn put_path(out: &mut Buffer, path: &str) -> Result<(), EncodeError> {
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2
-//# A client MUST send a Host header field in all HTTP/1.1 request messages.
+//# A client MUST send a Host header field [...] in all HTTP/1.1 request messages.
 fn put_host(out: &mut Buffer, head: &RequestHead<'_>) -> Result<(), EncodeError> {
     let mut hosts = head.headers.get_all(header::HOST).iter();
     out.put(b"host: ");

@@ -135,7 +135,6 @@ impl Exchange {
     }
 
     /// The rest of the request will not be sent: nothing may follow it on this connection.
-    ///
     //= https://www.rfc-editor.org/rfc/rfc9112#section-9.5
     //# If the client sees a response that indicates the server does not wish to receive the
     //# message body and is closing the connection, the client SHOULD immediately cease
@@ -147,7 +146,6 @@ impl Exchange {
 
     /// Looks for the final head in `input`: all the bytes not used so far. Returns how many it
     /// used, and the head.
-    ///
     //= https://www.rfc-editor.org/rfc/rfc9110#section-15.2
     //# A client MUST be able to parse one or more 1xx responses received prior to a final
     //# response, even if the client does not expect one.
@@ -203,6 +201,11 @@ impl Exchange {
         Ok(())
     }
 
+    /// The final head has not come yet.
+    pub(crate) fn awaits_head(&self) -> bool {
+        matches!(self.receiving, Receiving::Head(_))
+    }
+
     /// Looks for body data in `input`: all the bytes not used so far. Returns how many bytes of
     /// framing it used, and what comes behind them. Before the head it asks for more.
     pub(crate) fn body(&mut self, input: &[u8]) -> Result<(usize, BodyEvent), ProtocolError> {
@@ -243,7 +246,6 @@ impl Exchange {
     }
 
     /// The peer has closed its side. Whether the response is complete so.
-    ///
     //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
     //# If the sender closes the connection or the recipient times out before the indicated
     //# number of octets are received, the recipient MUST consider the message to be incomplete

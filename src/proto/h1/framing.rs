@@ -70,8 +70,8 @@ pub(crate) fn of_response(
     //# If a message is received without Transfer-Encoding and with an invalid Content-Length
     //# header field, then the message framing is invalid and the recipient MUST treat it as an
     //# unrecoverable error, unless the field value can be successfully parsed as a
-    //# comma-separated list, all values in the list are valid, and all values in the list are
-    //# the same.
+    //# comma-separated list [...], all values in the list are valid, and all values in the list
+    //# are the same
     if counted {
         let stated = content_length(headers).ok_or(ProtocolError::ContentLength)?;
         let body = match stated.value {
@@ -98,11 +98,12 @@ pub(crate) fn of_response(
 /// Whether the connection persists, as far as the `Connection` field and the version say.
 fn persists(response: &ResponseHead) -> bool {
     //= https://www.rfc-editor.org/rfc/rfc9112#section-9.3
-    //# If the "close" connection option is present, the connection will not persist after the
-    //# current response; else, if the received protocol is HTTP/1.1 (or later), the connection
-    //# will persist after the current response; else, if the received protocol is HTTP/1.0, the
-    //# "keep-alive" connection option is present, [...] the connection will persist after the
-    //# current response; otherwise, the connection will close after the current response.
+    //# If the "close" connection option is present [...], the connection will not persist after
+    //# the current response; else, [...] If the received protocol is HTTP/1.1 (or later), the
+    //# connection will persist after the current response; else, [...] If the received protocol
+    //# is HTTP/1.0, the "keep-alive" connection option is present, [...] the connection will
+    //# persist after the current response; otherwise, [...] The connection will close after the
+    //# current response.
     let option = |token| has_token(&response.headers, &header::CONNECTION, token);
     !option("close") && (response.version == Version::HTTP_11 || option("keep-alive"))
 }
