@@ -12,6 +12,7 @@
 )]
 #![allow(
     dead_code,
+    unused_imports,
     reason = "each test binary that includes this file uses a part of it"
 )]
 
@@ -28,6 +29,7 @@ use std::thread::{self, JoinHandle};
 
 use socket2::{Domain, Socket, Type};
 
+pub(crate) use self::answer::filler;
 use self::census::Census;
 
 /// How the server treats a connection.
