@@ -11,9 +11,7 @@ use evenkeel::{Pool, Runtime};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let server = server::MiniServer::start()?;
-    let tokio = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let builder = Pool::builder().runtime(Runtime::tokio(tokio.handle().clone()));
     tokio.block_on(tour::tour(builder, &server.url()))?;
     Ok(())

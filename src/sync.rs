@@ -6,6 +6,13 @@
 //!
 //! A private cfg name is used because plain `--cfg loom` is global and breaks crates that have
 //! loom support of their own.
+#![cfg_attr(
+    not(evenkeel_loom),
+    allow(
+        unreachable_pub,
+        reason = "the models are a crate of their own: there all this is public"
+    )
+)]
 
 #[cfg(not(evenkeel_loom))]
 pub use self::real::*;
@@ -21,7 +28,7 @@ mod real {
     pub use std::sync::Arc;
     pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 
-    pub use crossbeam_queue::SegQueue as Queue;
+    pub use crossbeam_queue::{ArrayQueue, SegQueue as Queue};
     pub use crossbeam_utils::CachePadded;
 
     /// A cell in loom's dialect: access goes through a closure, so that the model can see it.
@@ -71,9 +78,16 @@ mod real {
 }
 
 #[cfg(evenkeel_loom)]
+#[expect(clippy::disallowed_types, reason = "the state of a model, which is no hot path")]
+#[expect(clippy::unwrap_used, reason = "a poisoned model has failed already")]
 mod model {
     use std::collections::VecDeque;
     use std::ops::Deref;
+    use std::sync::Mutex;
+
+    use loom::sync::atomic::fence;
+
+    use super::Ordering::{Acquire, Relaxed, Release};
 
     pub use loom::cell::UnsafeCell;
     pub use loom::sync::Arc;
@@ -97,10 +111,32 @@ mod model {
         }
     }
 
-    /// The linearizable FIFO that `crossbeam_queue::SegQueue` promises to be. crossbeam-queue has
-    /// no loom support: what is proved here is proved on the assumption that it keeps its promise.
+    /// What is asked of `crossbeam_queue::SegQueue`, and no more: crossbeam-queue has no loom
+    /// support, so what is proved here is proved on the assumption that it keeps this promise.
+    ///
+    /// - Items come out in the order in which they became visible, each once.
+    /// - What the pusher did before the push, the popper sees after the pop.
+    /// - A push that *happens before* a pop is seen by it. One that merely came earlier in time may
+    ///   be missed: `pop` may say `None` and `len` may be too small. And `None` tells nothing
+    ///   about what the pushers that come later will see.
+    ///
+    /// A mutex around a `VecDeque` would promise more than that (it orders a `None` before the
+    /// next push), and would hide the bugs of code that relies on it.
     #[derive(Debug)]
-    pub struct Queue<T>(loom::sync::Mutex<VecDeque<T>>);
+    pub struct Queue<T> {
+        /// Pushes so far, as the one word on which loom switches threads and tries stale values. A
+        /// popper that reads n has what the first n pushers did before; one that reads an older
+        /// number has less, and loom tries that too.
+        pushed: AtomicUsize,
+        /// Never locked across a point where loom switches: each operation is one step.
+        items: Mutex<Items<T>>,
+    }
+
+    #[derive(Debug)]
+    struct Items<T> {
+        queue: VecDeque<T>,
+        popped: usize,
+    }
 
     impl<T> Default for Queue<T> {
         fn default() -> Self {
@@ -110,19 +146,32 @@ mod model {
 
     impl<T> Queue<T> {
         pub fn new() -> Self {
-            Self(loom::sync::Mutex::new(VecDeque::new()))
+            let items = Items { queue: VecDeque::new(), popped: 0 };
+            Self { pushed: AtomicUsize::new(0), items: Mutex::new(items) }
         }
 
         pub fn push(&self, value: T) {
-            self.0.lock().unwrap().push_back(value);
+            self.pushed.fetch_add(1, Release);
+            self.items.lock().unwrap().queue.push_back(value);
         }
 
         pub fn pop(&self) -> Option<T> {
-            self.0.lock().unwrap().pop_front()
+            let pushed = self.pushed.load(Relaxed);
+            let value = {
+                let mut items = self.items.lock().unwrap();
+                if pushed <= items.popped {
+                    return None;
+                }
+                items.popped += 1;
+                items.queue.pop_front()?
+            };
+            // Not before: `None` carries nothing over.
+            fence(Acquire);
+            Some(value)
         }
 
         pub fn len(&self) -> usize {
-            self.0.lock().unwrap().len()
+            self.pushed.load(Relaxed).saturating_sub(self.items.lock().unwrap().popped)
         }
 
         pub fn is_empty(&self) -> bool {

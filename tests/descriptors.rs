@@ -30,11 +30,7 @@ async fn drop_after(polls: usize, operation: impl Future<Output = Result<(), Err
             return Poll::Ready(true);
         }
         pending += 1;
-        if pending > polls {
-            Poll::Ready(false)
-        } else {
-            Poll::Pending
-        }
+        if pending > polls { Poll::Ready(false) } else { Poll::Pending }
     })
     .await
 }
@@ -45,26 +41,13 @@ async fn get(pool: &Pool, path: &str) -> Result<(), Error> {
 
 async fn post(pool: &Pool, length: usize) -> Result<(), Error> {
     let request = http::Request::post("/post").body(Body::from(vec![b'x'; length]));
-    pool.send(request.expect("a valid request"))
-        .await?
-        .into_body()
-        .bytes()
-        .await
-        .map(drop)
+    pool.send(request.expect("a valid request")).await?.into_body().bytes().await.map(drop)
 }
 
 async fn checkout(pool: &Pool) -> Result<(), Error> {
     let mut checkout = pool.checkout(Select::new()).await?;
-    let request = http::Request::get("/c/50000")
-        .body(Body::empty())
-        .expect("a valid request");
-    checkout
-        .send(request)
-        .await?
-        .into_body()
-        .bytes()
-        .await
-        .map(drop)
+    let request = http::Request::get("/c/50000").body(Body::empty()).expect("a valid request");
+    checkout.send(request).await?.into_body().bytes().await.map(drop)
 }
 
 /// What is dropped: each takes a different way through the pool.
@@ -86,11 +69,7 @@ async fn assert_whole(pool: &Pool, server: &Server, limit: usize, what: &str) {
     assert_balanced(&metrics);
     let mut held = Vec::new();
     for _ in 0..limit {
-        held.push(
-            pool.checkout(Select::new())
-                .await
-                .expect("no permit is lost"),
-        );
+        held.push(pool.checkout(Select::new()).await.expect("no permit is lost"));
     }
     drop(held);
     pool.close_idle();
@@ -108,10 +87,7 @@ async fn assert_descriptors(before: Option<usize>, what: &str) {
         }
         smol::Timer::after(Duration::from_millis(1)).await;
     }
-    panic!(
-        "{what}: {:?} descriptors are open, {before:?} before",
-        open_descriptors()
-    );
+    panic!("{what}: {:?} descriptors are open, {before:?} before", open_descriptors());
 }
 
 #[test]

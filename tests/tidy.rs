@@ -21,10 +21,7 @@ fn all_sources() -> Vec<Source> {
         collect(root, &root.join(folder), &mut sources);
     }
     sources.sort_by(|a, b| a.path.cmp(&b.path));
-    assert!(
-        sources.len() > 10,
-        "the sources are not where this test looks for them"
-    );
+    assert!(sources.len() > 10, "the sources are not where this test looks for them");
     sources
 }
 
@@ -96,10 +93,7 @@ fn nothing_is_put_off_or_switched_off() {
 fn every_lock_free_file_has_models() {
     let sources = all_sources();
     // A packaged crate comes without its models.
-    if !sources
-        .iter()
-        .any(|source| source.path.starts_with("loom-tests/"))
-    {
+    if !sources.iter().any(|source| source.path.starts_with("loom-tests/")) {
         return;
     }
     let complaints = rules::models(&sources);

@@ -28,12 +28,7 @@ pub(crate) struct Args {
 impl Args {
     /// `None` if the user asked for help; an error in plain words if something is wrong.
     pub(crate) fn parse(given: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
-        let mut args = Self {
-            urls: Vec::new(),
-            requests: 6000,
-            concurrency: 32,
-            json: false,
-        };
+        let mut args = Self { urls: Vec::new(), requests: 6000, concurrency: 32, json: false };
         let mut given = given;
         while let Some(word) = given.next() {
             let (name, value) = match word.split_once('=') {
@@ -61,8 +56,6 @@ fn count(name: &str, value: Option<&str>) -> Result<usize, String> {
     let value = value.ok_or_else(|| format!("{name} needs a number"))?;
     match value.parse() {
         Ok(number @ 1..=1_000_000_000) => Ok(number),
-        _ => Err(format!(
-            "{name} needs a number from 1 to 1000000000, not {value:?}"
-        )),
+        _ => Err(format!("{name} needs a number from 1 to 1000000000, not {value:?}")),
     }
 }

@@ -41,8 +41,6 @@ impl Fleet {
     }
 
     fn one(&self) -> std::sync::MutexGuard<'_, MiniServer> {
-        self.stopped
-            .lock()
-            .expect("stopping a server does not panic")
+        self.stopped.lock().expect("stopping a server does not panic")
     }
 }

@@ -100,17 +100,10 @@ impl Load {
     async fn request(&self, number: usize) -> Result<u32, String> {
         let ask = async {
             // A server of the user's need not know any path but its own.
-            let path = if self.has_gap() {
-                format!("/item/{number}")
-            } else {
-                "/".to_owned()
-            };
+            let path = if self.has_gap() { format!("/item/{number}") } else { "/".to_owned() };
             let response = self.pool.get(path).await?;
             let status = response.status();
-            let attempts = response
-                .extensions()
-                .get::<ResponseInfo>()
-                .map_or(1, |i| i.attempts);
+            let attempts = response.extensions().get::<ResponseInfo>().map_or(1, |i| i.attempts);
             response.into_body().bytes().await?;
             Ok::<_, Error>((status, attempts))
         };
@@ -127,8 +120,7 @@ impl Tally {
         match outcome {
             Ok(attempts) => {
                 self.ok.fetch_add(1, Ordering::Relaxed);
-                self.retried
-                    .fetch_add(u64::from(*attempts > 1), Ordering::Relaxed);
+                self.retried.fetch_add(u64::from(*attempts > 1), Ordering::Relaxed);
             }
             // The first few say what is wrong; thousands would say no more.
             Err(complaint) => {
@@ -154,13 +146,7 @@ impl Progress {
     fn start(total: usize) -> Self {
         let visible = stderr().is_terminal();
         let due = AtomicU64::new(1000);
-        Self {
-            total,
-            done: AtomicUsize::new(0),
-            started: Instant::now(),
-            due,
-            visible,
-        }
+        Self { total, done: AtomicUsize::new(0), started: Instant::now(), due, visible }
     }
 
     fn step(&self) {

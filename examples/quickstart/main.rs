@@ -48,11 +48,7 @@ fn main() -> ExitCode {
             if args.json {
                 println!("{}", report.json());
             }
-            if report.failed() == 0 {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
+            if report.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             eprintln!("quickstart: {error}");
@@ -62,14 +58,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
-    let fleet = if args.urls.is_empty() {
-        Some(Fleet::start()?)
-    } else {
-        None
-    };
-    let urls = fleet
-        .as_ref()
-        .map_or_else(|| args.urls.clone(), Fleet::urls);
+    let fleet = if args.urls.is_empty() { Some(Fleet::start()?) } else { None };
+    let urls = fleet.as_ref().map_or_else(|| args.urls.clone(), Fleet::urls);
 
     let mut builder = Pool::builder().max_connections_per_server(16);
     for url in &urls {

@@ -70,13 +70,7 @@ fn server_json(server: &ServerStats) -> String {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let width = self
-            .servers
-            .iter()
-            .map(|server| server.url.len())
-            .max()
-            .unwrap_or(0)
-            .max(6);
+        let width = self.servers.iter().map(|server| server.url.len()).max().unwrap_or(0).max(6);
         writeln!(
             f,
             "{:width$}  {:>8}  {:>8}  {:>8}  {:>6}  {:>6}  {:>10}",

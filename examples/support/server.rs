@@ -5,10 +5,7 @@
     clippy::disallowed_types,
     reason = "the server plays another machine: it shares nothing with the pool but sockets"
 )]
-#![allow(
-    dead_code,
-    reason = "each example that includes this file uses a part of it"
-)]
+#![allow(dead_code, reason = "each example that includes this file uses a part of it")]
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -40,16 +37,8 @@ impl MiniServer {
         let port = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         port.set_reuse_address(true)?;
         port.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-        let addr = port
-            .local_addr()?
-            .as_socket()
-            .ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let mut server = Self {
-            addr,
-            shared: Arc::default(),
-            acceptor: None,
-            _port: port,
-        };
+        let addr = port.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let mut server = Self { addr, shared: Arc::default(), acceptor: None, _port: port };
         server.restart()?;
         Ok(server)
     }
@@ -98,9 +87,7 @@ impl Drop for MiniServer {
 }
 
 fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
-    shared
-        .lock()
-        .expect("no thread panics while it holds the lock")
+    shared.lock().expect("no thread panics while it holds the lock")
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Mutex<State>>) {

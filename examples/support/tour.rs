@@ -21,11 +21,7 @@ pub(crate) async fn tour(builder: Builder, url: &str) -> Result<(), Error> {
     let request = Request::get("/item/4").body(evenkeel::Body::empty());
     let request = request.expect("a valid request");
     let text = connection.send(request).await?.into_body().text().await?;
-    println!(
-        "on a connection used {} times: {}",
-        connection.info().uses,
-        text.trim_end()
-    );
+    println!("on a connection used {} times: {}", connection.info().uses, text.trim_end());
     drop(connection);
 
     let metrics = pool.metrics();
@@ -34,9 +30,6 @@ pub(crate) async fn tour(builder: Builder, url: &str) -> Result<(), Error> {
         metrics.total_requests, metrics.connections_created, metrics.idle_connections
     );
     let report = pool.shutdown(Duration::from_secs(1)).await;
-    println!(
-        "shut down: {} idle closed, {} cut",
-        report.idle_closed, report.cut
-    );
+    println!("shut down: {} idle closed, {} cut", report.idle_closed, report.cut);
     Ok(())
 }

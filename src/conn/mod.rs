@@ -1,1 +1,211 @@
 //! One live connection: I/O glue only, no policy.
+//!
+//! A [`Conn`] carries one exchange at a time, and it is driven by the future of whoever holds it:
+//! there is no task behind it. What it owns while idle is small: the transport, two wakers, and
+//! perhaps a sleep; buffers are lent for the time of an exchange.
+
+mod alarm;
+mod body;
+mod buffers;
+mod dial;
+mod error;
+mod h1;
+mod io;
+mod signal;
+mod upload;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use http_body::SizeHint;
+use sync_wrapper::SyncWrapper;
+
+use self::alarm::Alarm;
+pub(crate) use self::buffers::Buffers;
+pub(crate) use self::dial::{DialError, DialErrorKind, dial};
+pub(crate) use self::error::{ExchangeError, ExchangeErrorKind};
+pub(crate) use self::signal::Signal;
+use self::signal::Wakers;
+use crate::proto::h1::{Buffer, Exchange};
+pub(crate) use crate::proto::h1::{HeadLimits, RequestHead};
+use crate::rt::{Liveness, Runtime, Transport};
+
+/// What all connections of a pool have in common.
+#[derive(Debug)]
+pub(crate) struct ConnShared {
+    pub(crate) runtime: Runtime,
+    pub(crate) buffers: Buffers,
+    pub(crate) limits: HeadLimits,
+}
+
+/// A connection and the exchange on it.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    shared: Arc<ConnShared>,
+    // A transport and a sleep are only ever used through `&mut`: the wrapper makes the connection,
+    // and with it the public types that hold one, `Sync`.
+    transport: SyncWrapper<Box<dyn Transport>>,
+    wakers: Wakers,
+    alarm: Alarm,
+    exchange: Exchange,
+    /// Request bytes on their way out; without memory unless an exchange is going on.
+    out: Buffer,
+    /// Response bytes not used yet; likewise.
+    input: Buffer,
+    /// Trailers that came with the last data, until the caller asks for them.
+    trailers: Option<HeaderMap>,
+    /// Of the whole exchange, the response's body included.
+    deadline: Option<Instant>,
+    progress: Progress,
+    /// It has failed, or was aborted: no byte of it may be used again.
+    dead: bool,
+    peer_keep_alive: Option<Duration>,
+    born: Instant,
+    uses: u32,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+/// What has happened in the current exchange that cannot be undone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// The kernel took a byte of the request.
+    sent: bool,
+    /// A byte of the response came.
+    received: bool,
+    /// A frame was taken from the caller's body.
+    body_taken: bool,
+}
+
+/// How much of an unwanted body is read to save the connection.
+const MAX_DRAIN: u64 = 64 * 1024;
+
+impl Conn {
+    /// A connection on which nothing has been sent. By its signal, which no other connection has
+    /// now, it can be cut.
+    pub(crate) fn new(
+        transport: Box<dyn Transport>,
+        shared: Arc<ConnShared>,
+        signal: Arc<Signal>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            shared,
+            transport: SyncWrapper::new(transport),
+            wakers: Wakers::new(signal),
+            alarm: Alarm::default(),
+            exchange: Exchange::default(),
+            out: Buffer::default(),
+            input: Buffer::default(),
+            trailers: None,
+            deadline: None,
+            progress: Progress::default(),
+            dead: false,
+            peer_keep_alive: None,
+            born: now,
+            uses: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+
+    /// When the connection was made.
+    pub(crate) fn born(&self) -> Instant {
+        self.born
+    }
+
+    /// How many requests were begun on it.
+    pub(crate) fn uses(&self) -> u32 {
+        self.uses
+    }
+
+    /// Bytes read from the transport.
+    pub(crate) fn bytes_in(&self) -> u64 {
+        self.bytes_in
+    }
+
+    /// Bytes written to the transport.
+    pub(crate) fn bytes_out(&self) -> u64 {
+        self.bytes_out
+    }
+
+    /// How long the peer said, in its last response, that it keeps an idle connection.
+    pub(crate) fn peer_keep_alive(&self) -> Option<Duration> {
+        self.peer_keep_alive
+    }
+
+    /// The caller has everything of the response that there is.
+    pub(crate) fn is_body_complete(&self) -> bool {
+        self.trailers.is_none() && self.exchange.response_done()
+    }
+
+    /// What is known of the length of the response's body, as far as it is not read yet.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.exchange.size_hint()
+    }
+
+    /// Whether another request may follow: the exchange is complete both ways, neither side wants
+    /// the connection closed, and no byte is left over.
+    pub(crate) fn is_reusable(&self) -> bool {
+        !self.dead
+            && self.input.is_empty()
+            && self.out.is_empty()
+            && self.trailers.is_none()
+            && !self.wakers.signal.is_cut()
+            && self.exchange.reusable()
+    }
+
+    /// Looks, without waiting, whether an idle connection is still good.
+    pub(crate) fn liveness(&mut self) -> Liveness {
+        if self.dead || self.wakers.signal.is_cut() {
+            return Liveness::Closed;
+        }
+        if !self.input.is_empty() {
+            return Liveness::Unexpected;
+        }
+        self.transport.get_mut().try_peek()
+    }
+
+    /// The body is not wanted any more: reads the rest of it, as far as it is here already and
+    /// not too long. Never waits. Whether the response is complete now; whether the connection
+    /// can be used again is for [`is_reusable`](Self::is_reusable) to say.
+    pub(crate) fn drain(&mut self) -> bool {
+        self.trailers = None;
+        let complete = !self.dead && self.drain_ready(MAX_DRAIN);
+        if complete {
+            self.settle();
+        }
+        complete
+    }
+
+    /// Closes at once, whatever is under way.
+    pub(crate) fn abort(&mut self) {
+        self.dead = true;
+        self.transport.get_mut().abort();
+    }
+
+    /// The exchange is over: gives the memory back and lets go of the caller's task.
+    fn settle(&mut self) {
+        self.wakers.signal.forget_task();
+        for buffer in [&mut self.out, &mut self.input] {
+            // Bytes that are left over must be seen by `is_reusable`.
+            if buffer.is_empty() && buffer.has_memory() {
+                self.shared.buffers.give_back(std::mem::take(buffer));
+            }
+        }
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        for buffer in [&mut self.out, &mut self.input] {
+            if buffer.has_memory() {
+                self.shared.buffers.give_back(std::mem::take(buffer));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,36 @@
 //! The lock-free core: no HTTP, no I/O, no `dyn`, no clock.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`idle`] | the set of parked connections: words of flags over a slab |
+//! | [`permits`] | who may open a socket: per server, and in total |
+//! | [`waiters`] | those in line, and what they are given |
+//! | [`gate`] | one server: its idle set, permits and line, and the function that pairs them |
+//! | [`settle`] | several servers and one total: who is served when something comes free |
+//! | [`ticket`] | what a caller holds, given back when dropped |
+//! | [`snapshot`] | the set of servers: read by all, replaced as a whole |
+//! | [`lifecycle`] | open, draining, closed, and those who watch it |
+//! | [`counter`], [`ewma`] | counts and averages |
+//! | [`hint`] | a small number for each thread |
+//!
+//! Every file here has a file of the same name in `loom-tests/tests/`, whose models fail when an
+//! ordering or a recheck of the file is taken away (`ci/mutants.sh` takes them away, one by one).
+#![cfg_attr(
+    not(evenkeel_loom),
+    allow(
+        unreachable_pub,
+        reason = "the models are a crate of their own: there all this is public"
+    )
+)]
+
+pub mod counter;
+pub mod ewma;
+pub mod gate;
+pub mod hint;
+pub mod idle;
+pub mod lifecycle;
+pub mod permits;
+pub mod settle;
+pub mod snapshot;
+pub mod ticket;
+pub mod waiters;

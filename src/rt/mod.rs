@@ -9,8 +9,10 @@ mod async_io;
 mod runtime;
 #[cfg(feature = "test-util")]
 pub mod sim;
-#[cfg(feature = "async-io")]
+#[cfg(any(feature = "async-io", feature = "tokio"))]
 mod socket;
+#[cfg(test)]
+pub(crate) mod tests;
 #[cfg(feature = "tokio")]
 mod tokio;
 

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{BoxFuture, Connector, Resolve, Spawner, Timer};
+#[cfg(any(feature = "smol", feature = "tokio"))]
+use super::BoxFuture;
+use super::{Connector, Resolve, Spawner, Timer};
 
 /// How a pool's background work runs.
 #[derive(Clone)]

@@ -36,10 +36,7 @@ fn junk_in_place_of_a_servers_url_is_refused_with_a_reason() {
         assert_eq!(error.kind(), ErrorKind::Url, "{url:?}");
         let text = error.to_string();
         assert!(text.contains(reason), "{url:?}: {text}");
-        assert!(
-            !text.contains("secret"),
-            "a password does not belong in a message: {text}"
-        );
+        assert!(!text.contains("secret"), "a password does not belong in a message: {text}");
     }
 }
 
@@ -56,9 +53,7 @@ type Change = fn(Builder, Duration) -> Builder;
 fn a_setting_out_of_range_or_in_contradiction_is_refused_by_name() {
     let zero = Duration::ZERO;
     let rows: [(&str, Change); 10] = [
-        ("max_connections_per_server", |b, _| {
-            b.max_connections_per_server(0)
-        }),
+        ("max_connections_per_server", |b, _| b.max_connections_per_server(0)),
         ("max_total_connections", |b, _| b.max_total_connections(0)),
         ("max_connecting", |b, _| b.max_connecting(0)),
         ("connect_timeout", |b, zero| b.connect_timeout(zero)),
@@ -66,9 +61,7 @@ fn a_setting_out_of_range_or_in_contradiction_is_refused_by_name() {
         ("idle_conn_timeout", |b, zero| b.idle_conn_timeout(zero)),
         ("max_idle_time", |b, zero| b.max_idle_time(zero)),
         ("cleanup_interval", |b, zero| b.cleanup_interval(zero)),
-        ("min_idle", |b, _| {
-            b.max_connections_per_server(5).min_idle(6)
-        }),
+        ("min_idle", |b, _| b.max_connections_per_server(5).min_idle(6)),
         ("min_idle", |b, _| b.max_idle_connections(5).min_idle(6)),
     ];
     for (field, change) in rows {
@@ -164,10 +157,7 @@ fn a_port_that_never_answers_ends_at_the_connect_timeout() {
             return;
         };
         let builder = Pool::builder().server(parse(&format!("http://{addr}")));
-        let pool = builder
-            .connect_timeout(Duration::from_millis(50))
-            .build()
-            .unwrap();
+        let pool = builder.connect_timeout(Duration::from_millis(50)).build().unwrap();
         let error = get_text(&pool, "/").await.expect_err("nobody answers");
         assert!(error.is_timeout() && error.is_connect(), "{error:?}");
         assert_eq!(error.phase(), Some(Phase::Connect));
@@ -189,10 +179,8 @@ struct Names(Option<Vec<SocketAddr>>);
 
 impl Resolve for Names {
     fn resolve<'a>(&'a self, host: &'a str, _: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
-        let answer = self
-            .0
-            .clone()
-            .ok_or_else(|| io::Error::other(format!("no such host: {host}")));
+        let answer =
+            self.0.clone().ok_or_else(|| io::Error::other(format!("no such host: {host}")));
         Box::pin(std::future::ready(answer))
     }
 }
@@ -201,13 +189,8 @@ impl Resolve for Names {
 fn a_dial_that_hangs_ends_at_the_connect_timeout() {
     block_on(|| async {
         let runtime = Runtime::async_io().connector(Nowhere);
-        let builder = Pool::builder()
-            .runtime(runtime)
-            .server(parse("http://127.0.0.1:1"));
-        let pool = builder
-            .connect_timeout(Duration::from_millis(20))
-            .build()
-            .unwrap();
+        let builder = Pool::builder().runtime(runtime).server(parse("http://127.0.0.1:1"));
+        let pool = builder.connect_timeout(Duration::from_millis(20)).build().unwrap();
         let error = get_text(&pool, "/").await.expect_err("nobody answers");
         assert!(error.is_timeout() && error.is_connect(), "{error:?}");
         assert_balanced(&pool.metrics());
@@ -219,9 +202,7 @@ fn a_name_that_does_not_resolve_is_an_error_of_its_own_kind() {
     block_on(|| async {
         for names in [Names(None), Names(Some(Vec::new()))] {
             let runtime = Runtime::async_io().resolver(names);
-            let builder = Pool::builder()
-                .runtime(runtime)
-                .server(parse("http://no.such.host"));
+            let builder = Pool::builder().runtime(runtime).server(parse("http://no.such.host"));
             let pool = builder.build().unwrap();
             let error = get_text(&pool, "/").await.expect_err("no such host");
             assert_eq!(error.kind(), ErrorKind::Resolve, "{error:?}");
@@ -240,10 +221,7 @@ fn the_addresses_of_a_name_are_tried_until_one_accepts() {
         let (_held, refuses) = hold_port();
         let names = Names(Some(vec![refuses, server.addr()]));
         let builder = Pool::builder().runtime(Runtime::async_io().resolver(names));
-        let pool = builder
-            .server(parse("http://two.addresses"))
-            .build()
-            .unwrap();
+        let pool = builder.server(parse("http://two.addresses")).build().unwrap();
         assert_eq!(get_text(&pool, "/").await.unwrap(), "GET /\n");
         assert_eq!(pool.metrics().connections_created, 1);
     });
@@ -301,9 +279,7 @@ fn a_server_that_never_answers_ends_at_the_request_timeout() {
         let error = get_text(&pool, "/").await.expect_err("it is silent");
         assert!(error.is_timeout(), "{error:?}");
         assert_eq!(error.phase(), Some(Phase::Response));
-        server
-            .until(|counts| counts.accepted == 1 && counts.open == 0)
-            .await;
+        server.until(|counts| counts.accepted == 1 && counts.open == 0).await;
         assert_balanced(&pool.metrics());
     });
 }

@@ -24,10 +24,7 @@ fn a_checkout_is_parked_when_dropped_and_closed_when_discarded() {
         server.until(|counts| counts.open == 0).await;
         let metrics = pool.metrics();
         assert_balanced(&metrics);
-        assert_eq!(
-            (metrics.connections_created, metrics.connections_destroyed),
-            (1, 1)
-        );
+        assert_eq!((metrics.connections_created, metrics.connections_destroyed), (1, 1));
     });
 }
 

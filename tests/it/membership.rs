@@ -69,9 +69,7 @@ fn an_absolute_url_of_one_of_the_servers_goes_to_that_server() {
         let servers = [Server::start(), Server::start()];
         let pool = pool_of(&[&servers[0], &servers[1]]);
         for _ in 0..5 {
-            let there = Request::get(servers[1].url("/there"))
-                .body(Body::empty())
-                .unwrap();
+            let there = Request::get(servers[1].url("/there")).body(Body::empty()).unwrap();
             let response = pool.send(there).await.unwrap();
             assert_eq!(
                 response.into_body().text().await.unwrap(),

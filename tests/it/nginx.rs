@@ -35,12 +35,7 @@ struct Nginx {
 impl Nginx {
     /// `None`, with a message, where nginx is not installed.
     fn start(name: &str) -> Option<Self> {
-        if Command::new("nginx")
-            .arg("-v")
-            .stderr(Stdio::null())
-            .status()
-            .is_err()
-        {
+        if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
             eprintln!("skipped: nginx is not installed");
             return None;
         }
@@ -57,12 +52,7 @@ impl Nginx {
             .stderr(Stdio::piped())
             .spawn()
             .expect("nginx starts");
-        let mut nginx = Self {
-            process,
-            directory,
-            addr,
-            _port: port,
-        };
+        let mut nginx = Self { process, directory, addr, _port: port };
         nginx.wait_until_it_listens();
         Some(nginx)
     }
@@ -115,18 +105,10 @@ fn configuration(addr: SocketAddr) -> String {
 /// One request, and whether the answer is right.
 async fn exchange(pool: &Pool, number: usize) -> Result<(), String> {
     if number % 50 == 0 {
-        let text = get_text(pool, "/large")
-            .await
-            .map_err(|error| format!("{error:?}"))?;
-        return if text.len() == LARGE {
-            Ok(())
-        } else {
-            Err(format!("{} bytes", text.len()))
-        };
+        let text = get_text(pool, "/large").await.map_err(|error| format!("{error:?}"))?;
+        return if text.len() == LARGE { Ok(()) } else { Err(format!("{} bytes", text.len())) };
     }
-    let text = get_text(pool, "/nth")
-        .await
-        .map_err(|error| format!("{error:?}"))?;
+    let text = get_text(pool, "/nth").await.map_err(|error| format!("{error:?}"))?;
     match text.parse::<u32>() {
         Ok(1..=100) => Ok(()),
         _ => Err(format!("request {text} of its connection")),
@@ -139,14 +121,8 @@ fn nginx_answers_twenty_thousand_requests_under_every_runtime() {
         let Some(nginx) = Nginx::start(&env.name.replace(' ', "-")) else {
             return;
         };
-        let builder = env
-            .builder()
-            .server(parse(&nginx.url()))
-            .max_connections_per_server(16);
-        let pool = builder
-            .request_timeout(Some(Duration::from_secs(100)))
-            .build()
-            .unwrap();
+        let builder = env.builder().server(parse(&nginx.url())).max_connections_per_server(16);
+        let pool = builder.request_timeout(Some(Duration::from_secs(100))).build().unwrap();
         let wrong = Arc::new(AtomicU64::new(0));
         let job = {
             let (pool, wrong) = (pool.clone(), wrong.clone());

@@ -41,10 +41,7 @@ const PARAMETERS: [(&str, &str, Place); 16] = [
     (
         "max_idle_connections",
         "50",
-        Field(
-            |c| c.max_idle_connections.to_string(),
-            "idle_connections_above_the_cap_are_closed",
-        ),
+        Field(|c| c.max_idle_connections.to_string(), "idle_connections_above_the_cap_are_closed"),
     ),
     (
         "max_idle_time",
@@ -73,10 +70,7 @@ const PARAMETERS: [(&str, &str, Place); 16] = [
     (
         "keep_alive_timeout",
         "Some(30s)",
-        Field(
-            |c| format!("{:?}", c.keep_alive_timeout),
-            "keep_alive_timeout_reaches_every_dial",
-        ),
+        Field(|c| format!("{:?}", c.keep_alive_timeout), "keep_alive_timeout_reaches_every_dial"),
     ),
     (
         "idle_conn_timeout",
@@ -91,11 +85,7 @@ const PARAMETERS: [(&str, &str, Place); 16] = [
     ("health_check_path", "/health", Waits("health checks")),
     ("unhealthy_threshold", "3", Waits("health checks")),
     ("healthy_threshold", "2", Waits("health checks")),
-    (
-        "load_balance_strategy",
-        "RoundRobin",
-        Waits("a choice of balancing strategies"),
-    ),
+    ("load_balance_strategy", "RoundRobin", Waits("a choice of balancing strategies")),
     (
         "cleanup_interval",
         "60s",
@@ -104,11 +94,7 @@ const PARAMETERS: [(&str, &str, Place); 16] = [
             "cleanup_interval_closes_expired_connections_without_any_request",
         ),
     ),
-    (
-        "metrics_interval",
-        "10s",
-        Waits("metrics that are sent at intervals"),
-    ),
+    ("metrics_interval", "10s", Waits("metrics that are sent at intervals")),
 ];
 
 /// The suites in which the tests of the table must be found.
@@ -129,16 +115,11 @@ fn every_parameter_has_its_default_and_a_test_of_its_effect() {
             Field(value, test) => {
                 assert!(is_field, "{name} is no field");
                 assert_eq!(value(&config), *default, "{name}");
-                let found = SUITES
-                    .iter()
-                    .any(|suite| suite.contains(&format!("fn {test}()")));
+                let found = SUITES.iter().any(|suite| suite.contains(&format!("fn {test}()")));
                 assert!(found, "{name}: there is no test {test}");
             }
             Waits(part) => {
-                assert!(
-                    !is_field,
-                    "{name} is a field: it no longer waits for {part}"
-                );
+                assert!(!is_field, "{name} is a field: it no longer waits for {part}");
             }
         }
     }
@@ -190,9 +171,7 @@ fn max_idle_time_ends_the_floor_and_idle_conn_timeout_the_rest() {
         ];
         for (floor, rest, longest, connections) in rows {
             let server = Server::start();
-            let builder = builder_of(&[&server])
-                .min_idle(floor)
-                .idle_conn_timeout(rest);
+            let builder = builder_of(&[&server]).min_idle(floor).idle_conn_timeout(rest);
             let (pool, _driver) = builder.max_idle_time(longest).build_with_driver().unwrap();
             get_text(&pool, "/").await.unwrap();
             a_moment_passes().await;
@@ -221,35 +200,24 @@ struct Asked(Arc<AtomicU64>);
 
 impl Connector for Asked {
     fn connect<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
-        let asked = target
-            .keep_alive
-            .map_or(0, |interval| interval.as_secs() + 1);
+        let asked = target.keep_alive.map_or(0, |interval| interval.as_secs() + 1);
         self.0.store(asked, Ordering::Relaxed);
-        Box::pin(std::future::ready(Err(
-            io::ErrorKind::ConnectionRefused.into()
-        )))
+        Box::pin(std::future::ready(Err(io::ErrorKind::ConnectionRefused.into())))
     }
 }
 
 #[test]
 fn keep_alive_timeout_reaches_every_dial() {
     block_on(|| async {
-        for (setting, expected) in [
-            (Some(Duration::from_secs(30)), 31),
-            (Some(HOUR), 3601),
-            (None, 0),
-        ] {
+        for (setting, expected) in
+            [(Some(Duration::from_secs(30)), 31), (Some(HOUR), 3601), (None, 0)]
+        {
             let asked = Arc::new(AtomicU64::new(u64::MAX));
             let runtime = Runtime::async_io().connector(Asked(asked.clone()));
             let builder = evenkeel::Pool::builder().runtime(runtime);
             let builder = builder.server(parse("http://127.0.0.1:1"));
             let pool = builder.keep_alive_timeout(setting).build().unwrap();
-            assert!(
-                get_text(&pool, "/")
-                    .await
-                    .expect_err("refused")
-                    .is_connect()
-            );
+            assert!(get_text(&pool, "/").await.expect_err("refused").is_connect());
             assert_eq!(asked.load(Ordering::Relaxed), expected);
         }
     });

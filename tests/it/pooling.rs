@@ -11,37 +11,23 @@ use crate::support::{
 };
 
 fn request(method: Method, target: &str, body: impl Into<Body>) -> Request<Body> {
-    Request::builder()
-        .method(method)
-        .uri(target)
-        .body(body.into())
-        .expect("a valid request")
+    Request::builder().method(method).uri(target).body(body.into()).expect("a valid request")
 }
 
 #[test]
 fn sequential_requests_share_one_connection_under_every_runtime() {
     for_each_runtime(|env| async move {
         let server = Server::start();
-        let pool = env
-            .builder()
-            .server(parse(&server.url("")))
-            .build()
-            .unwrap();
+        let pool = env.builder().server(parse(&server.url(""))).build().unwrap();
         for number in 0..10 {
             let path = format!("/{number}x");
-            assert_eq!(
-                get_text(&pool, &path).await.unwrap(),
-                format!("GET {path}\n")
-            );
+            assert_eq!(get_text(&pool, &path).await.unwrap(), format!("GET {path}\n"));
         }
         let counts = server.counts();
         assert_eq!((counts.accepted, counts.requests), (1, 10), "{}", env.name);
         let metrics = pool.metrics();
         assert_balanced(&metrics);
-        assert_eq!(
-            (metrics.connections_created, metrics.connections_reused),
-            (1, 9)
-        );
+        assert_eq!((metrics.connections_created, metrics.connections_reused), (1, 9));
         assert_eq!(metrics.idle_connections, 1);
     });
 }
@@ -93,11 +79,7 @@ fn a_connection_is_used_again_only_when_both_sides_keep_it() {
             let server = Server::start();
             let pool = pool_of(&[&server]);
             get_text(&pool, path).await.unwrap();
-            assert_eq!(
-                get_text(&pool, "/next").await.unwrap(),
-                "GET /next\n",
-                "{path}"
-            );
+            assert_eq!(get_text(&pool, "/next").await.unwrap(), "GET /next\n", "{path}");
             assert_eq!(server.counts().accepted, if kept { 1 } else { 2 }, "{path}");
             assert_balanced(&pool.metrics());
         }
@@ -127,10 +109,7 @@ fn answers_without_a_body_end_at_their_head() {
             let head = request(Method::HEAD, path, Body::empty());
             let response = pool.send(head).await.unwrap();
             assert_eq!(response.status(), 200);
-            assert!(
-                response.into_body().bytes().await.unwrap().is_empty(),
-                "{path}"
-            );
+            assert!(response.into_body().bytes().await.unwrap().is_empty(), "{path}");
         }
         for status in [204, 304] {
             let response = pool.get(format!("/status/{status}")).await.unwrap();
@@ -164,18 +143,12 @@ fn request_bodies_of_every_type_arrive() {
             (Bytes::from_static(b"bytes").into(), "bytes"),
         ];
         for (body, sent) in bodies {
-            let response = pool
-                .send(request(Method::POST, "/post", body))
-                .await
-                .unwrap();
+            let response = pool.send(request(Method::POST, "/post", body)).await.unwrap();
             let text = response.into_body().text().await.unwrap();
             assert_eq!(text, format!("POST /post\n{sent}"));
         }
         let large = filler(1_000_000);
-        let response = pool
-            .send(request(Method::PUT, "/put", large.clone()))
-            .await
-            .unwrap();
+        let response = pool.send(request(Method::PUT, "/put", large.clone())).await.unwrap();
         let text = response.into_body().text().await.unwrap();
         assert!(text == format!("PUT /put\n{large}"), "{} bytes", text.len());
         assert_eq!(server.counts().accepted, 1);
@@ -188,10 +161,7 @@ fn the_base_path_goes_before_the_requests_path() {
         let server = Server::start();
         let base = parse(&server.url("/base/"));
         let pool = Pool::builder().server(base).build().unwrap();
-        assert_eq!(
-            get_text(&pool, "/x?y=1").await.unwrap(),
-            "GET /base/x?y=1\n"
-        );
+        assert_eq!(get_text(&pool, "/x?y=1").await.unwrap(), "GET /base/x?y=1\n");
     });
 }
 
@@ -230,10 +200,7 @@ fn a_response_tells_whether_its_connection_was_used_before() {
 fn workers_below_the_limits_open_no_more_connections_than_they_are() {
     for_each_runtime(|env| async move {
         let server = Server::start();
-        let builder = env
-            .builder()
-            .server(parse(&server.url("")))
-            .max_idle_connections(20);
+        let builder = env.builder().server(parse(&server.url(""))).max_idle_connections(20);
         let pool = builder.max_connections_per_server(20).build().unwrap();
         let job = {
             let pool = pool.clone();
@@ -273,13 +240,11 @@ fn a_pool_with_a_driver_works_while_it_is_polled_and_while_it_is_not() {
         let builder = env.builder().server(parse(&server.url("")));
         let (pool, driver) = builder.build_with_driver().unwrap();
         get_text(&pool, "/unpolled").await.unwrap();
-        let polled = futures_lite::future::or(
-            async { get_text(&pool, "/polled").await.map(drop) },
-            async {
+        let polled =
+            futures_lite::future::or(async { get_text(&pool, "/polled").await.map(drop) }, async {
                 driver.await;
                 panic!("the driver ended before the pool");
-            },
-        );
+            });
         polled.await.unwrap();
         assert_eq!(server.counts().accepted, 1);
     });
@@ -288,16 +253,9 @@ fn a_pool_with_a_driver_works_while_it_is_polled_and_while_it_is_not() {
 #[test]
 fn two_pools_of_two_runtimes_live_in_one_process() {
     under_block_on(|env| async move {
-        let tokio = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let server = Server::start();
-        let ours = env
-            .builder()
-            .server(parse(&server.url("")))
-            .build()
-            .unwrap();
+        let ours = env.builder().server(parse(&server.url(""))).build().unwrap();
         let theirs = Pool::builder().runtime(Runtime::tokio(tokio.handle().clone()));
         let theirs = theirs.server(parse(&server.url(""))).build().unwrap();
         // Both from the same foreign thread, outside of tokio.

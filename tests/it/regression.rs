@@ -18,10 +18,7 @@ const AMPLE: Duration = Duration::from_secs(100);
 fn fifty_parallel_requests_keep_a_limit_of_two_sockets() {
     block_on(|| async {
         let server = Server::start();
-        let pool = builder_of(&[&server])
-            .max_connections_per_server(2)
-            .build()
-            .unwrap();
+        let pool = builder_of(&[&server]).max_connections_per_server(2).build().unwrap();
         let jobs = (0..50).map(|_| {
             let pool = pool.clone();
             Box::pin(async move { get_text(&pool, "/b/1000").await.map(drop) })
@@ -40,10 +37,7 @@ fn fifty_parallel_requests_keep_a_limit_of_two_sockets() {
 fn a_limit_does_not_wear_out_with_use() {
     block_on(|| async {
         let server = Server::start();
-        let pool = builder_of(&[&server])
-            .max_connections_per_server(2)
-            .build()
-            .unwrap();
+        let pool = builder_of(&[&server]).max_connections_per_server(2).build().unwrap();
         for _ in 0..100 {
             drop(pool.checkout(Select::new()).await.unwrap());
         }
@@ -64,9 +58,7 @@ fn closing_one_connection_leaves_the_others_alone() {
         }
         held.pop().unwrap().discard();
         drop(held);
-        server
-            .until(|counts| counts.accepted == 5 && counts.open == 4)
-            .await;
+        server.until(|counts| counts.accepted == 5 && counts.open == 4).await;
         assert_eq!(pool.metrics().idle_connections, 4);
         for _ in 0..20 {
             get_text(&pool, "/").await.unwrap();
@@ -101,10 +93,7 @@ fn a_checkout_for_a_refused_port_is_an_error() {
         let mut server = Server::start();
         let pool = pool_of(&[&server]);
         server.stop();
-        let error = pool
-            .checkout(Select::new())
-            .await
-            .expect_err("nobody listens");
+        let error = pool.checkout(Select::new()).await.expect_err("nobody listens");
         assert!(error.is_connect(), "{error:?}");
     });
 }
@@ -133,10 +122,7 @@ fn a_short_run_reaches_every_server() {
             for _ in 0..count {
                 get_text(&pool, "/").await.unwrap();
             }
-            assert!(
-                servers.iter().all(|server| server.counts().requests == 1),
-                "{count}"
-            );
+            assert!(servers.iter().all(|server| server.counts().requests == 1), "{count}");
         }
     });
 }
@@ -156,10 +142,7 @@ fn every_connection_count_is_live() {
         assert!(metrics.pool_utilization > 0.0, "{metrics:?}");
         first.discard();
         let metrics = pool.metrics();
-        assert_eq!(
-            (metrics.total_connections, metrics.connections_destroyed),
-            (1, 1)
-        );
+        assert_eq!((metrics.total_connections, metrics.connections_destroyed), (1, 1));
     });
 }
 
@@ -175,10 +158,7 @@ fn outcomes_and_response_times_are_counted() {
         drop(pool.get("/b/10000000").await.unwrap());
         let metrics = pool.metrics();
         assert_eq!(metrics.total_requests, 3);
-        assert_eq!(
-            (metrics.successful_requests, metrics.failed_requests),
-            (1, 1)
-        );
+        assert_eq!((metrics.successful_requests, metrics.failed_requests), (1, 1));
         assert_eq!(metrics.cancelled_requests, 1);
         assert!(metrics.average_response_time > Duration::ZERO);
         assert!(pool.server_stats()[0].response_time > Duration::ZERO);
@@ -191,10 +171,7 @@ fn outcomes_and_response_times_are_counted() {
 fn a_waiter_is_woken_by_the_shutdown() {
     block_on(|| async {
         let server = Server::start();
-        let pool = builder_of(&[&server])
-            .max_connections_per_server(1)
-            .build()
-            .unwrap();
+        let pool = builder_of(&[&server]).max_connections_per_server(1).build().unwrap();
         let held = pool.checkout(Select::new()).await.unwrap();
         let mut waiter = Box::pin(pool.checkout(Select::new()));
         assert!(poll_once(&mut waiter).await.is_none());
@@ -225,9 +202,7 @@ fn a_connection_outlives_the_removal_of_its_server() {
         let pool = pool_of(&[&server]);
         let mut held = pool.checkout(Select::new()).await.unwrap();
         pool.remove_server(id_of(&pool, &server)).unwrap();
-        let request = http::Request::get("/last")
-            .body(evenkeel::Body::empty())
-            .unwrap();
+        let request = http::Request::get("/last").body(evenkeel::Body::empty()).unwrap();
         let response = held.send(request).await.unwrap();
         assert_eq!(response.into_body().text().await.unwrap(), "GET /last\n");
         drop(held);
@@ -241,10 +216,7 @@ fn a_connection_outlives_the_removal_of_its_server() {
 fn a_waiter_whose_server_leaves_turns_to_another() {
     block_on(|| async {
         let (leaves, stays) = (Server::start(), Server::start());
-        let pool = builder_of(&[&leaves])
-            .max_connections_per_server(1)
-            .build()
-            .unwrap();
+        let pool = builder_of(&[&leaves]).max_connections_per_server(1).build().unwrap();
         let held = pool.checkout(Select::new()).await.unwrap();
         let mut waiter = Box::pin(pool.checkout(Select::new()));
         assert!(poll_once(&mut waiter).await.is_none());

@@ -13,32 +13,20 @@ use crate::support::{
 const AMPLE: Duration = Duration::from_secs(100);
 
 fn numbers(report: &ShutdownReport) -> [u64; 4] {
-    [
-        report.completed,
-        report.cut,
-        report.idle_closed,
-        report.waiters_failed,
-    ]
+    [report.completed, report.cut, report.idle_closed, report.waiters_failed]
 }
 
 #[test]
 fn requests_in_flight_finish_within_the_grace_under_every_runtime() {
     for_each_runtime(|env| async move {
         let server = Server::start();
-        let pool = env
-            .builder()
-            .server(parse(&server.url("")))
-            .build()
-            .unwrap();
+        let pool = env.builder().server(parse(&server.url(""))).build().unwrap();
         let request = get_text(&pool, "/gate");
         let shutdown = async {
             server.until(|counts| counts.waiting == 1).await;
             let opened = async {
                 // Open only once the pool refuses new work: the request ends while it drains.
-                while !get_text(&pool, "/")
-                    .await
-                    .is_err_and(|error| error.is_closed())
-                {
+                while !get_text(&pool, "/").await.is_err_and(|error| error.is_closed()) {
                     futures_lite::future::yield_now().await;
                 }
                 server.open_gate();
@@ -47,12 +35,7 @@ fn requests_in_flight_finish_within_the_grace_under_every_runtime() {
         };
         let (text, report) = zip(request, shutdown).await;
         assert_eq!(text.unwrap(), "GET /gate\n", "under {}", env.name);
-        assert_eq!(
-            (report.completed, report.cut),
-            (1, 0),
-            "under {}: {report:?}",
-            env.name
-        );
+        assert_eq!((report.completed, report.cut), (1, 0), "under {}: {report:?}", env.name);
         server.until(|counts| counts.open == 0).await;
         assert_balanced(&pool.metrics());
     });
@@ -81,14 +64,9 @@ fn requests_still_in_flight_at_the_deadline_are_cut() {
 fn waiters_and_newcomers_are_told_at_once() {
     block_on(|| async {
         let server = Server::start();
-        let pool = builder_of(&[&server])
-            .max_connections_per_server(1)
-            .build()
-            .unwrap();
+        let pool = builder_of(&[&server]).max_connections_per_server(1).build().unwrap();
         let held = pool.checkout(Select::new()).await.unwrap();
-        let mut waiters: Vec<_> = (0..3)
-            .map(|_| Box::pin(pool.checkout(Select::new())))
-            .collect();
+        let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(pool.checkout(Select::new()))).collect();
         for waiter in &mut waiters {
             assert!(poll_once(waiter).await.is_none());
         }
@@ -97,25 +75,14 @@ fn waiters_and_newcomers_are_told_at_once() {
         for waiter in waiters {
             assert!(waiter.await.expect_err("closed").is_closed());
         }
-        assert!(
-            pool.checkout(Select::new())
-                .await
-                .expect_err("closed")
-                .is_closed()
-        );
+        assert!(pool.checkout(Select::new()).await.expect_err("closed").is_closed());
         assert!(get_text(&pool, "/").await.expect_err("closed").is_closed());
         assert!(pool.try_checkout(&Select::new()).is_none());
-        assert!(
-            pool.add_server(parse("http://127.0.0.1:1"))
-                .expect_err("closed")
-                .is_closed()
-        );
+        assert!(pool.add_server(parse("http://127.0.0.1:1")).expect_err("closed").is_closed());
         drop(held);
         let report = shutdown.await;
         assert_eq!((report.cut, report.waiters_failed), (0, 3), "{report:?}");
-        server
-            .until(|counts| counts.accepted == 1 && counts.open == 0)
-            .await;
+        server.until(|counts| counts.accepted == 1 && counts.open == 0).await;
         assert_balanced(&pool.metrics());
     });
 }
@@ -129,9 +96,7 @@ fn idle_connections_are_closed_and_reported() {
         drop((held.0.unwrap(), held.1.unwrap()));
         let report = pool.shutdown(AMPLE).await;
         assert_eq!(numbers(&report), [0, 0, 2, 0]);
-        server
-            .until(|counts| counts.accepted == 2 && counts.open == 0)
-            .await;
+        server.until(|counts| counts.accepted == 2 && counts.open == 0).await;
         assert_balanced(&pool.metrics());
     });
 }
@@ -164,9 +129,7 @@ fn a_dropped_shutdown_is_not_undone() {
         drop(held);
         let report = pool.shutdown(AMPLE).await;
         assert_eq!(report.cut, 0);
-        server
-            .until(|counts| counts.accepted == 1 && counts.open == 0)
-            .await;
+        server.until(|counts| counts.accepted == 1 && counts.open == 0).await;
     });
 }
 
@@ -183,11 +146,7 @@ fn an_unused_pool_shuts_down_at_once() {
 fn a_pool_that_is_dropped_closes_its_connections() {
     for_each_runtime(|env| async move {
         let server = Server::start();
-        let pool = env
-            .builder()
-            .server(parse(&server.url("")))
-            .build()
-            .unwrap();
+        let pool = env.builder().server(parse(&server.url(""))).build().unwrap();
         get_text(&pool, "/").await.unwrap();
         let twin = pool.clone();
         drop(pool);

@@ -23,15 +23,10 @@ fn connect(server: &Server) -> TcpStream {
 /// Sends `head` with the fields every request needs, and reads to the end of the connection.
 fn ask(server: &Server, method: &str, path: &str) -> String {
     let mut stream = connect(server);
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    )
-    .expect("the server reads");
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .expect("the server reads");
     let mut answer = String::new();
-    stream
-        .read_to_string(&mut answer)
-        .expect("the server answers and closes");
+    stream.read_to_string(&mut answer).expect("the server answers and closes");
     answer
 }
 
@@ -51,26 +46,14 @@ fn each_path_answers_as_documented() {
                 "{ok}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n3\r\nbcd\r\n1\r\ne\r\n0\r\n\r\n"
             ),
         ),
-        (
-            "/t/1",
-            format!("{ok}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-sum: 1\r\n\r\n"),
-        ),
+        ("/t/1", format!("{ok}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-sum: 1\r\n\r\n")),
         ("/eof/2", format!("{ok}\r\nab")),
-        (
-            "/close/1",
-            format!("{ok}Connection: close\r\nContent-Length: 1\r\n\r\na"),
-        ),
-        (
-            "/http10/1",
-            "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\na".to_owned(),
-        ),
+        ("/close/1", format!("{ok}Connection: close\r\nContent-Length: 1\r\n\r\na")),
+        ("/http10/1", "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\na".to_owned()),
         ("/status/204", "HTTP/1.1 204 No Content\r\n\r\n".to_owned()),
         ("/cut/4", format!("{ok}Content-Length: 4\r\n\r\nab")),
         ("/drop", String::new()),
-        (
-            "/any",
-            format!("{ok}X-Host: a\r\nContent-Length: 9\r\n\r\nGET /any\n"),
-        ),
+        ("/any", format!("{ok}X-Host: a\r\nContent-Length: 9\r\n\r\nGET /any\n")),
     ];
     for (path, answer) in rows {
         assert_eq!(ask(&server, "GET", path), answer, "{path}");
@@ -97,21 +80,14 @@ fn it_counts_connections_and_closes_them_on_stop_and_listens_on_the_same_port_ag
     server.stop();
     assert_eq!(server.counts().open, 0);
     for stream in &mut streams {
-        assert_eq!(
-            stream.read(&mut [0]).unwrap_or(0),
-            0,
-            "the connection is closed"
-        );
+        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0, "the connection is closed");
     }
     let refused = TcpStream::connect(server.addr()).expect_err("nobody listens");
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     server.restart();
     assert!(ask(&server, "GET", "/b/1").ends_with("\r\n\r\na"));
     let counts = server.counts();
-    assert_eq!(
-        (counts.max_open, counts.accepted, counts.requests),
-        (2, 3, 1)
-    );
+    assert_eq!((counts.max_open, counts.accepted, counts.requests), (2, 3, 1));
 }
 
 #[test]
@@ -161,15 +137,10 @@ fn a_scenario_that_panics_fails_under_every_runtime() {
 fn the_gate_holds_requests_until_it_is_opened() {
     let server = Server::start();
     let mut stream = connect(&server);
-    stream
-        .write_all(b"GET /gate HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        .unwrap();
+    stream.write_all(b"GET /gate HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
     wait_until(&server, |counts| counts.waiting == 1);
     stream.set_nonblocking(true).unwrap();
-    assert_eq!(
-        stream.read(&mut [0]).unwrap_err().kind(),
-        ErrorKind::WouldBlock
-    );
+    assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     stream.set_nonblocking(false).unwrap();
     server.open_gate();
     let mut answer = String::new();
@@ -196,9 +167,7 @@ fn each_manner_treats_connections_as_documented() {
 
     let silent = Server::with(Manner::Silent);
     let mut stream = connect(&silent);
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     wait_until(&silent, |counts| counts.waiting == 1);
     drop(stream);
     wait_until(&silent, |counts| counts.open == 0);
@@ -226,8 +195,5 @@ fn joined_futures_are_polled_only_when_they_are_woken() {
         })) as Job<usize>
     });
     assert_eq!(block_on(join_all(jobs.collect())), [0, 10, 20]);
-    assert_eq!(
-        polls.each_ref().map(|polls| polls.load(Ordering::Relaxed)),
-        [2, 2, 2]
-    );
+    assert_eq!(polls.each_ref().map(|polls| polls.load(Ordering::Relaxed)), [2, 2, 2]);
 }

@@ -17,9 +17,7 @@ const LAYERS: [&[&str]; 7] = [
 const BOTTOM: &str = "sync";
 
 /// Plain data: every layer above `lockfree` may use it, and it uses only its like.
-const LEAVES: [&str; 7] = [
-    "config", "error", "event", "metrics", "select", "server", "strategy",
-];
+const LEAVES: [&str; 7] = ["config", "error", "event", "metrics", "select", "server", "strategy"];
 
 /// Complaints about paths that point up or sideways.
 pub(crate) fn arrows(source: &Source) -> Vec<String> {
@@ -34,18 +32,13 @@ pub(crate) fn arrows(source: &Source) -> Vec<String> {
         return Vec::new();
     }
     if !is_known(own) {
-        return vec![format!(
-            "{}: {own} has no layer; give it one in tests/tidy",
-            source.path
-        )];
+        return vec![format!("{}: {own} has no layer; give it one in tests/tidy", source.path)];
     }
     let mut complaints = Vec::new();
     for (line, target) in targets(source, module.len()) {
         let at = format!("{}:{}", source.path, line + 1);
         if !is_known(&target) {
-            complaints.push(format!(
-                "{at}: crate::{target} is no layer: name the module it is in"
-            ));
+            complaints.push(format!("{at}: crate::{target} is no layer: name the module it is in"));
         } else if target != own && !may_use(own, &target) {
             complaints.push(format!("{at}: {own} must not use {target}"));
         }
@@ -117,106 +110,43 @@ fn heads(path: &str) -> Vec<String> {
 }
 
 fn head(path: &str) -> Option<String> {
-    let name: String = path
-        .trim_start()
-        .chars()
-        .take_while(|c| is_word(*c))
-        .collect();
+    let name: String = path.trim_start().chars().take_while(|c| is_word(*c)).collect();
     (!name.is_empty()).then_some(name)
 }
 
 #[test]
 fn arrows_up_and_sideways_are_found() {
     let bad = [
-        (
-            "src/conn/h1.rs",
-            "use crate::pool::Pool;",
-            "conn must not use pool",
-        ),
-        (
-            "src/rt/sim.rs",
-            "use crate::proto::h1;",
-            "rt must not use proto",
-        ),
-        (
-            "src/lockfree/idle.rs",
-            "use crate::error::Error;",
-            "lockfree must not use error",
-        ),
-        (
-            "src/error.rs",
-            "use crate::conn::Dial;",
-            "error must not use conn",
-        ),
-        (
-            "src/error.rs",
-            "use crate::sync::Arc;",
-            "error must not use sync",
-        ),
-        (
-            "src/sync.rs",
-            "use crate::lockfree::Idle;",
-            "sync must not use lockfree",
-        ),
-        (
-            "src/conn/dial.rs",
-            "fn f() { crate::upstream::g() }",
-            "conn must not use upstream",
-        ),
-        (
-            "src/conn/dial.rs",
-            "use crate::{\n    error::E, pool::{A, B},\n};",
-            "use pool",
-        ),
-        (
-            "src/conn/dial.rs",
-            "use super::super::pool::Pool;",
-            "conn must not use pool",
-        ),
-        (
-            "src/conn/dial.rs",
-            "use crate::Pool;",
-            "crate::Pool is no layer",
-        ),
+        ("src/conn/h1.rs", "use crate::pool::Pool;", "conn must not use pool"),
+        ("src/rt/sim.rs", "use crate::proto::h1;", "rt must not use proto"),
+        ("src/lockfree/idle.rs", "use crate::error::Error;", "lockfree must not use error"),
+        ("src/error.rs", "use crate::conn::Dial;", "error must not use conn"),
+        ("src/error.rs", "use crate::sync::Arc;", "error must not use sync"),
+        ("src/sync.rs", "use crate::lockfree::Idle;", "sync must not use lockfree"),
+        ("src/conn/dial.rs", "fn f() { crate::upstream::g() }", "conn must not use upstream"),
+        ("src/conn/dial.rs", "use crate::{\n    error::E, pool::{A, B},\n};", "use pool"),
+        ("src/conn/dial.rs", "use super::super::pool::Pool;", "conn must not use pool"),
+        ("src/conn/dial.rs", "use crate::Pool;", "crate::Pool is no layer"),
         ("src/helpers.rs", "", "helpers has no layer"),
     ];
     for (path, text, complaint) in bad {
         let complaints = arrows(&Source::new(path, text)).join("\n");
-        assert!(
-            complaints.contains(complaint),
-            "{path}, {text}: {complaints:?}"
-        );
+        assert!(complaints.contains(complaint), "{path}, {text}: {complaints:?}");
     }
 }
 
 #[test]
 fn arrows_down_are_allowed() {
     let good = [
-        (
-            "src/pool/mod.rs",
-            "use crate::{conn, error::Error, sync::{Arc, Ordering}};",
-        ),
-        (
-            "src/conn/h1.rs",
-            "use crate::proto::h1; use super::dial; use crate::conn::x;",
-        ),
-        (
-            "src/rt/mod.rs",
-            "// crate::pool is above\nuse crate::error::Error;",
-        ),
-        (
-            "src/lockfree/idle.rs",
-            "use crate::sync::Ordering; use super::permits;",
-        ),
+        ("src/pool/mod.rs", "use crate::{conn, error::Error, sync::{Arc, Ordering}};"),
+        ("src/conn/h1.rs", "use crate::proto::h1; use super::dial; use crate::conn::x;"),
+        ("src/rt/mod.rs", "// crate::pool is above\nuse crate::error::Error;"),
+        ("src/lockfree/idle.rs", "use crate::sync::Ordering; use super::permits;"),
         ("src/error.rs", "mod tests { use super::*; }"),
         ("src/lib.rs", "pub use crate::pool::Pool;"),
         ("tests/a.rs", "use crate::support;"),
     ];
     for (path, text) in good {
-        assert_eq!(
-            arrows(&Source::new(path, text)),
-            Vec::<String>::new(),
-            "{path}, {text}"
-        );
+        assert_eq!(arrows(&Source::new(path, text)), Vec::<String>::new(), "{path}, {text}");
     }
 }

@@ -30,31 +30,18 @@ pub(crate) fn lengths(source: &Source) -> Vec<String> {
     let mut complaints = Vec::new();
     let lines = source.text.lines().count();
     if lines > FILE_LINES {
-        complaints.push(complain(
-            source,
-            lines,
-            &format!("{lines} lines in one file"),
-        ));
+        complaints.push(complain(source, lines, &format!("{lines} lines in one file")));
     }
-    for Function {
-        name, line, end, ..
-    } in source.functions()
-    {
+    for Function { name, line, end, .. } in source.functions() {
         let length = end - line + 1;
         if length > FUNCTION_LINES {
-            complaints.push(complain(
-                source,
-                line,
-                &format!("{name} has {length} lines"),
-            ));
+            complaints.push(complain(source, line, &format!("{name} has {length} lines")));
         }
     }
     for (number, line) in source.text.lines().enumerate() {
         let columns = line.chars().count();
         // The row of a table cannot be broken.
-        let is_row = ["/// |", "//! |"]
-            .iter()
-            .any(|row| line.trim_start().starts_with(row));
+        let is_row = ["/// |", "//! |"].iter().any(|row| line.trim_start().starts_with(row));
         if columns > COLUMNS && !is_row {
             complaints.push(complain(source, number, &format!("{columns} columns")));
         }
@@ -68,14 +55,8 @@ pub(crate) fn unsafe_code(source: &Source) -> Vec<String> {
         return Vec::new();
     }
     let uses = lines_with(&source.code, |line| has_word(line, "unsafe"));
-    uses.map(|line| {
-        complain(
-            source,
-            line,
-            "this file is not among those with unsafe code",
-        )
-    })
-    .collect()
+    uses.map(|line| complain(source, line, "this file is not among those with unsafe code"))
+        .collect()
 }
 
 /// Atomics and crossbeam that do not come through `sync`.
@@ -84,13 +65,10 @@ pub(crate) fn one_door(source: &Source) -> Vec<String> {
         return Vec::new();
     }
     let passes_by = |line: &str| {
-        ["std::sync::atomic", "core::sync::atomic", "crossbeam_"]
-            .iter()
-            .any(|w| line.contains(w))
+        ["std::sync::atomic", "core::sync::atomic", "crossbeam_"].iter().any(|w| line.contains(w))
     };
     let uses = lines_with(source.shipped(), passes_by);
-    uses.map(|line| complain(source, line, "atomics and crossbeam come through sync"))
-        .collect()
+    uses.map(|line| complain(source, line, "atomics and crossbeam come through sync")).collect()
 }
 
 /// Atomic operations in the lock-free core whose ordering is not argued for.
@@ -115,10 +93,7 @@ pub(crate) fn orderings(source: &Source) -> Vec<String> {
 /// The names of all types that are futures.
 pub(crate) fn future_types(sources: &[Source]) -> Vec<String> {
     let mut names = vec!["Future".to_owned(), "BoxFuture".to_owned()];
-    for source in sources
-        .iter()
-        .filter(|source| source.path.starts_with("src/"))
-    {
+    for source in sources.iter().filter(|source| source.path.starts_with("src/")) {
         for (at, marker) in source.shipped().match_indices("Future for ") {
             let rest = &source.code[at + marker.len()..];
             names.push(rest.chars().take_while(|c| is_word(*c)).collect());
@@ -135,13 +110,7 @@ pub(crate) fn cancel_safety(source: &Source, futures: &[String]) -> Vec<String> 
     let shipped = source.shipped().matches('\n').count();
     let text: Vec<&str> = source.text.lines().collect();
     let mut complaints = Vec::new();
-    for Function {
-        name,
-        line,
-        signature,
-        ..
-    } in source.functions()
-    {
+    for Function { name, line, signature, .. } in source.functions() {
         let signature = signature.trim_start();
         let result = signature.split_once("->").map_or("", |(_, result)| result);
         let is_future =
@@ -153,15 +122,8 @@ pub(crate) fn cancel_safety(source: &Source, futures: &[String]) -> Vec<String> 
             let line = line.trim_start();
             line.starts_with("///") || line.starts_with("#[") || line.starts_with("//")
         });
-        if !docs
-            .into_iter()
-            .any(|line| line.contains("# Cancel safety"))
-        {
-            complaints.push(complain(
-                source,
-                line,
-                &format!("{name} lacks `# Cancel safety`"),
-            ));
+        if !docs.into_iter().any(|line| line.contains("# Cancel safety")) {
+            complaints.push(complain(source, line, &format!("{name} lacks `# Cancel safety`")));
         }
     }
     complaints
@@ -170,18 +132,10 @@ pub(crate) fn cancel_safety(source: &Source, futures: &[String]) -> Vec<String> 
 /// Work that was put off, and tests that were switched off.
 pub(crate) fn put_off(source: &Source) -> Vec<String> {
     // Written in two parts, so that this file does not complain about itself.
-    let words = [
-        concat!("TO", "DO"),
-        concat!("FIX", "ME"),
-        concat!("#[ign", "ore"),
-        concat!("to", "do!("),
-    ];
-    let found = lines_with(&source.text, |line| {
-        words.iter().any(|word| line.contains(word))
-    });
-    found
-        .map(|line| complain(source, line, "finish it, or take it out"))
-        .collect()
+    let words =
+        [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("#[ign", "ore"), concat!("to", "do!(")];
+    let found = lines_with(&source.text, |line| words.iter().any(|word| line.contains(word)));
+    found.map(|line| complain(source, line, "finish it, or take it out")).collect()
 }
 
 /// Files of the lock-free core without models.
@@ -208,10 +162,7 @@ fn lines_with<'a>(
     text: &'a str,
     fits: impl Fn(&str) -> bool + 'a,
 ) -> impl Iterator<Item = usize> + 'a {
-    text.lines()
-        .enumerate()
-        .filter(move |(_, line)| fits(line))
-        .map(|(number, _)| number)
+    text.lines().enumerate().filter(move |(_, line)| fits(line)).map(|(number, _)| number)
 }
 
 fn has_word(line: &str, word: &str) -> bool {
@@ -237,18 +188,9 @@ mod tests {
         assert_eq!(count(lengths, path, &"x".repeat(100)), 0);
         assert_eq!(count(lengths, path, &"x".repeat(101)), 1);
         assert_eq!(count(lengths, path, &format!("/// {}", "x".repeat(101))), 1);
-        assert_eq!(
-            count(lengths, path, &format!("/// |{}|", "x".repeat(101))),
-            0
-        );
-        assert_eq!(
-            count(lengths, path, &format!("fn f() {{{}}}", "\n".repeat(69))),
-            0
-        );
-        assert_eq!(
-            count(lengths, path, &format!("fn f() {{{}}}", "\n".repeat(70))),
-            1
-        );
+        assert_eq!(count(lengths, path, &format!("/// |{}|", "x".repeat(101))), 0);
+        assert_eq!(count(lengths, path, &format!("fn f() {{{}}}", "\n".repeat(69))), 0);
+        assert_eq!(count(lengths, path, &format!("fn f() {{{}}}", "\n".repeat(70))), 1);
     }
 
     #[test]
@@ -257,22 +199,12 @@ mod tests {
         assert_eq!(count(unsafe_code, "src/conn/h1.rs", text), 1);
         assert_eq!(count(unsafe_code, "tests/it/main.rs", text), 1);
         assert_eq!(count(unsafe_code, "src/lockfree/idle.rs", text), 0);
-        assert_eq!(
-            count(
-                unsafe_code,
-                "src/a.rs",
-                "// unsafe\nconst unsafe_free: u8 = 1;"
-            ),
-            0
-        );
+        assert_eq!(count(unsafe_code, "src/a.rs", "// unsafe\nconst unsafe_free: u8 = 1;"), 0);
     }
 
     #[test]
     fn another_door_to_atomics_is_refused() {
-        for text in [
-            "use std::sync::atomic::AtomicBool;",
-            "use crossbeam_queue::SegQueue;",
-        ] {
+        for text in ["use std::sync::atomic::AtomicBool;", "use crossbeam_queue::SegQueue;"] {
             assert_eq!(count(one_door, "src/lockfree/idle.rs", text), 1);
             assert_eq!(count(one_door, "src/sync.rs", text), 0);
             assert_eq!(count(one_door, "tests/it/main.rs", text), 0);
@@ -285,15 +217,9 @@ mod tests {
         let bare = "fn f() { a.load(Acquire); }";
         assert_eq!(count(orderings, path, bare), 1);
         assert_eq!(count(orderings, "src/pool/mod.rs", bare), 0);
-        assert_eq!(
-            count(orderings, path, "use Ordering::{Acquire, Release};"),
-            0
-        );
+        assert_eq!(count(orderings, path, "use Ordering::{Acquire, Release};"), 0);
         let reason = "// Ordering: pairs with the Release in `g`.\n";
-        assert_eq!(
-            count(orderings, path, &format!("{reason}a.load(Acquire);")),
-            0
-        );
+        assert_eq!(count(orderings, path, &format!("{reason}a.load(Acquire);")), 0);
         let near = format!("{reason}{}a.load(Acquire);", "\n".repeat(5));
         assert_eq!(count(orderings, path, &near), 0);
         let far = format!("{reason}{}a.load(Acquire);", "\n".repeat(6));
@@ -318,21 +244,14 @@ mod tests {
             let attributed = documented.replace("/// Safe.\n", "/// Safe.\n#[must_use]\n");
             assert_eq!(check(&attributed), 0, "{signature}");
         }
-        for signature in [
-            "pub(crate) async fn f() {}",
-            "pub fn f(x: BoxFuture<()>) -> u8 {}",
-        ] {
+        for signature in ["pub(crate) async fn f() {}", "pub fn f(x: BoxFuture<()>) -> u8 {}"] {
             assert_eq!(check(signature), 0, "{signature}");
         }
     }
 
     #[test]
     fn what_is_put_off_or_switched_off_is_refused() {
-        for word in [
-            concat!("// TO", "DO"),
-            concat!("#[ign", "ore]"),
-            concat!("to", "do!()"),
-        ] {
+        for word in [concat!("// TO", "DO"), concat!("#[ign", "ore]"), concat!("to", "do!()")] {
             assert_eq!(count(put_off, "src/a.rs", word), 1, "{word}");
         }
         assert_eq!(count(put_off, "src/a.rs", "// Done."), 0);

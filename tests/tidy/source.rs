@@ -25,11 +25,7 @@ impl Source {
     pub(crate) fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
         let text = text.into();
         let code = blank(&text);
-        Self {
-            path: path.into(),
-            text,
-            code,
-        }
+        Self { path: path.into(), text, code }
     }
 
     /// The module path below `src`: `["proto", "h1"]` for `src/proto/h1/mod.rs`. `None` elsewhere.
@@ -61,10 +57,7 @@ impl Source {
             if before.is_some_and(is_word) {
                 continue;
             }
-            let name: String = self.code[start + 3..]
-                .chars()
-                .take_while(|c| is_word(*c))
-                .collect();
+            let name: String = self.code[start + 3..].chars().take_while(|c| is_word(*c)).collect();
             // Without a name it is the type of a function pointer.
             if name.is_empty() {
                 continue;
@@ -98,16 +91,9 @@ impl Source {
             }
         }
         let line = line_of(start);
-        let line_start = self.code[..start]
-            .rfind('\n')
-            .map_or(0, |newline| newline + 1);
+        let line_start = self.code[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let signature = self.code[line_start..body.unwrap_or(end)].replace('\n', " ");
-        Function {
-            name,
-            line,
-            end: line_of(end),
-            signature,
-        }
+        Function { name, line, end: line_of(end), signature }
     }
 }
 
@@ -122,9 +108,7 @@ fn blank(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut at = 0;
     while at < chars.len() {
-        let length = comment(&chars[at..])
-            .or_else(|| literal(&chars, at))
-            .unwrap_or(0);
+        let length = comment(&chars[at..]).or_else(|| literal(&chars, at)).unwrap_or(0);
         if length == 0 {
             code.push(chars[at]);
             at += 1;
@@ -176,9 +160,7 @@ fn literal(chars: &[char], at: usize) -> Option<usize> {
             let mut end: Vec<char> = vec!['"'];
             end.extend(std::iter::repeat_n('#', hashes));
             let inside = prefix + hashes + 1;
-            let length = rest[inside..]
-                .windows(end.len())
-                .position(|window| window == end);
+            let length = rest[inside..].windows(end.len()).position(|window| window == end);
             Some(length.map_or(rest.len(), |length| inside + length + end.len()))
         }
         // A quote with one character behind it, or with an escape, is no lifetime.
@@ -217,10 +199,7 @@ fn functions_are_found_with_their_ends() {
     let text = "fn a(x: [u8; 2]) -> u8 {\n    if x[0] == b'}' { 1 } else { 2 }\n}\n\
                 trait T { fn b(&self); }\ntype F = fn (u8);\n";
     let functions = Source::new("src/a.rs", text).functions();
-    let found: Vec<_> = functions
-        .iter()
-        .map(|f| (f.name.as_str(), f.line, f.end))
-        .collect();
+    let found: Vec<_> = functions.iter().map(|f| (f.name.as_str(), f.line, f.end)).collect();
     assert_eq!(found, [("a", 0, 2), ("b", 3, 3)]);
 }
 
@@ -234,11 +213,7 @@ fn tests_are_not_shipped() {
 
 #[test]
 fn a_file_knows_its_module() {
-    let module = |path| {
-        Source::new(path, "")
-            .module()
-            .map(|segments| segments.join("::"))
-    };
+    let module = |path| Source::new(path, "").module().map(|segments| segments.join("::"));
     assert_eq!(module("src/proto/h1/mod.rs").as_deref(), Some("proto::h1"));
     assert_eq!(module("src/error.rs").as_deref(), Some("error"));
     assert_eq!(module("tests/tidy.rs"), None);

@@ -11,10 +11,7 @@ pub(crate) fn assert_balanced(metrics: &Metrics) {
     assert_eq!(m.in_flight, 0, "requests are still in flight: {m:?}");
     assert_eq!(m.waiting, 0, "callers still wait: {m:?}");
     assert_eq!(m.connecting, 0, "dials are still under way: {m:?}");
-    assert_eq!(
-        m.active_connections, 0,
-        "connections are still leased: {m:?}"
-    );
+    assert_eq!(m.active_connections, 0, "connections are still leased: {m:?}");
     assert_eq!(
         m.total_requests,
         m.successful_requests + m.failed_requests + m.cancelled_requests,

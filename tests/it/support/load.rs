@@ -1,10 +1,7 @@
 //! The load that every runtime must carry: many small requests over three servers, with a limit
 //! that makes callers wait.
 
-#![allow(
-    dead_code,
-    reason = "each test binary that includes this file uses a part of it"
-)]
+#![allow(dead_code, reason = "each test binary that includes this file uses a part of it")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,11 +39,7 @@ impl Load {
             .request_timeout(Some(Duration::from_secs(100)))
             .build()
             .expect("a valid pool");
-        Self {
-            servers,
-            pool,
-            wrong: Arc::default(),
-        }
+        Self { servers, pool, wrong: Arc::default() }
     }
 
     /// What a caller does with its number: one request, whose answer must be its own.
@@ -81,40 +74,22 @@ impl Load {
                 .await;
             let counts = server.counts();
             assert!(counts.max_open <= LIMIT, "{} saw {counts:?}", stats.url);
-            assert_eq!(
-                counts.requests, stats.total_requests,
-                "{}: {counts:?}",
-                stats.url
-            );
-            assert_eq!(
-                counts.accepted, stats.connections_created,
-                "{}: {counts:?}",
-                stats.url
-            );
+            assert_eq!(counts.requests, stats.total_requests, "{}: {counts:?}", stats.url);
+            assert_eq!(counts.accepted, stats.connections_created, "{}: {counts:?}", stats.url);
             assert!(counts.requests > 0, "{} was left out", stats.url);
             accepted += counts.accepted;
         }
         assert_eq!(metrics.connections_created, accepted);
         // Nothing here closes connections but the cap on idle ones: reuse must be the rule.
-        assert!(
-            metrics.connections_reused > REQUESTS as u64 / 2,
-            "{metrics:?}"
-        );
+        assert!(metrics.connections_reused > REQUESTS as u64 / 2, "{metrics:?}");
     }
 }
 
 async fn exchange(pool: &Pool, number: usize) -> Result<(), String> {
     let path = format!("/load?n={number}");
-    let response = pool
-        .get(&path)
-        .await
-        .map_err(|error| format!("{error:?}"))?;
+    let response = pool.get(&path).await.map_err(|error| format!("{error:?}"))?;
     let status = response.status();
-    let text = response
-        .into_body()
-        .text()
-        .await
-        .map_err(|error| format!("{error:?}"))?;
+    let text = response.into_body().text().await.map_err(|error| format!("{error:?}"))?;
     if status == 200 && text == format!("GET {path}\n") {
         return Ok(());
     }

@@ -28,9 +28,7 @@ pub(crate) fn pool_of(servers: &[&Server]) -> Pool {
 /// A builder with these servers and the runtime that works everywhere.
 pub(crate) fn builder_of(servers: &[&Server]) -> Builder {
     let builder = Pool::builder().runtime(evenkeel::Runtime::async_io());
-    servers.iter().fold(builder, |builder, server| {
-        builder.server(parse(&server.url("")))
-    })
+    servers.iter().fold(builder, |builder, server| builder.server(parse(&server.url(""))))
 }
 
 /// A server's URL as the pool wants it.
@@ -42,11 +40,7 @@ pub(crate) fn parse(url: &str) -> evenkeel::Server {
 pub(crate) fn id_of(pool: &Pool, server: &Server) -> ServerId {
     let url = server.url("");
     let stats = pool.server_stats();
-    stats
-        .iter()
-        .find(|stats| stats.url == url)
-        .expect("the server is in the pool")
-        .id
+    stats.iter().find(|stats| stats.url == url).expect("the server is in the pool").id
 }
 
 /// Gets `path` and reads the body to its end.

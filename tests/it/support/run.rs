@@ -3,10 +3,7 @@
 //! Each run has a thread of its own and a watchdog: a scenario that hangs is a failed test, not a
 //! test run without an end.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the watchdog needs a thread that it can outlive"
-)]
+#![expect(clippy::disallowed_methods, reason = "the watchdog needs a thread that it can outlive")]
 
 use std::future::Future;
 use std::sync::Arc;
@@ -126,11 +123,7 @@ pub(crate) fn under_block_on<F>(scenario: impl FnOnce(Env) -> F + Send + 'static
 where
     F: Future<Output = ()>,
 {
-    let env = Env {
-        name: "block_on",
-        runtime: Runtime::async_io(),
-        executor: Executor::BlockOn,
-    };
+    let env = Env { name: "block_on", runtime: Runtime::async_io(), executor: Executor::BlockOn };
     guarded(env.name, || futures_lite::future::block_on(scenario(env)));
 }
 
@@ -154,10 +147,7 @@ where
         };
         smol::block_on(executor.run(executor.spawn(scenario(env))));
         drop(stop);
-        helper
-            .join()
-            .expect("the helper must not panic")
-            .expect_err("nothing is ever sent");
+        helper.join().expect("the helper must not panic").expect_err("nothing is ever sent");
     });
 }
 
@@ -167,14 +157,8 @@ pub(crate) fn under_tokio_current_thread<F>(scenario: impl FnOnce(Env) -> F + Se
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let tokio = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    under_tokio(
-        "tokio current-thread",
-        tokio.expect("a tokio runtime"),
-        scenario,
-    );
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    under_tokio("tokio current-thread", tokio.expect("a tokio runtime"), scenario);
 }
 
 /// Runs the scenario under tokio on two threads.
@@ -185,11 +169,7 @@ where
 {
     let mut tokio = tokio::runtime::Builder::new_multi_thread();
     let tokio = tokio.worker_threads(2).enable_all().build();
-    under_tokio(
-        "tokio multi-thread",
-        tokio.expect("a tokio runtime"),
-        scenario,
-    );
+    under_tokio("tokio multi-thread", tokio.expect("a tokio runtime"), scenario);
 }
 
 #[track_caller]
@@ -201,11 +181,8 @@ fn under_tokio<F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let handle = tokio.handle().clone();
-    let env = Env {
-        name,
-        runtime: Runtime::tokio(handle.clone()),
-        executor: Executor::Tokio(handle),
-    };
+    let env =
+        Env { name, runtime: Runtime::tokio(handle.clone()), executor: Executor::Tokio(handle) };
     guarded(name, move || {
         let task = tokio.spawn(scenario(env));
         tokio.block_on(task).expect("the scenario must not panic");

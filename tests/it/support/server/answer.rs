@@ -49,10 +49,7 @@ pub(super) fn answer(request: &Request, stream: &TcpStream, shared: &Shared) -> 
         "/status" => (with_status(number, request), true),
         "/cut" => {
             let half = filler(number / 2);
-            (
-                format!("HTTP/1.1 200 OK\r\nContent-Length: {number}\r\n\r\n{half}"),
-                false,
-            )
+            (format!("HTTP/1.1 200 OK\r\nContent-Length: {number}\r\n\r\n{half}"), false)
         }
         _ => (echo(request), true),
     };
@@ -77,11 +74,7 @@ fn answer_by_name(
         _ => {}
     }
     // In the same segment, so that the client has them when it looks.
-    let stray = if path == "/stray" {
-        "HTTP/1.1 200 OK\r\n\r\n"
-    } else {
-        ""
-    };
+    let stray = if path == "/stray" { "HTTP/1.1 200 OK\r\n\r\n" } else { "" };
     send_for(request, stream, &(echo(request) + stray))?;
     Ok(!wants_close(request))
 }
@@ -95,10 +88,7 @@ pub(crate) fn filler(number: usize) -> String {
 
 fn echo(request: &Request) -> String {
     let Request { method, target, .. } = request;
-    let body = format!(
-        "{method} {target}\n{}",
-        String::from_utf8_lossy(&request.body)
-    );
+    let body = format!("{method} {target}\n{}", String::from_utf8_lossy(&request.body));
     let host = request.header("host").unwrap_or_default();
     let length = body.len();
     format!("HTTP/1.1 200 OK\r\nX-Host: {host}\r\nContent-Length: {length}\r\n\r\n{body}")
@@ -128,22 +118,13 @@ fn with_status(status: usize, request: &Request) -> String {
 }
 
 fn wants_close(request: &Request) -> bool {
-    request
-        .header("connection")
-        .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
 }
 
 /// The answer to a `HEAD` is that to a `GET`, without the body.
 fn send_for(request: &Request, stream: &TcpStream, text: &str) -> io::Result<()> {
     let head = text.find("\r\n\r\n").map_or(text.len(), |end| end + 4);
-    send(
-        stream,
-        if request.method == "HEAD" {
-            &text[..head]
-        } else {
-            text
-        },
-    )
+    send(stream, if request.method == "HEAD" { &text[..head] } else { text })
 }
 
 /// One write for the whole answer: the client must not see where the server's pieces end.

@@ -32,12 +32,7 @@ impl Census {
     /// Counts one more, and returns what [`Census::dismiss`] wants.
     pub(super) fn admit(&self, stream: &TcpStream) -> u64 {
         let mut people = self.lock();
-        let held = people
-            .sockets
-            .values()
-            .filter(|socket| !ended(socket))
-            .count()
-            + 1;
+        let held = people.sockets.values().filter(|socket| !ended(socket)).count() + 1;
         people.max_open = people.max_open.max(held);
         people.admitted += 1;
         let id = people.admitted;
@@ -60,9 +55,7 @@ impl Census {
     }
 
     fn lock(&self) -> MutexGuard<'_, People> {
-        self.people
-            .lock()
-            .expect("no thread panics while it counts")
+        self.people.lock().expect("no thread panics while it counts")
     }
 }
 
@@ -70,11 +63,7 @@ impl Census {
 fn ended(socket: &TcpStream) -> bool {
     // Values of the system's headers: look without taking, and without waiting.
     const PEEK: i32 = 2;
-    const DONT_WAIT: i32 = if cfg!(target_os = "linux") {
-        0x40
-    } else {
-        0x80
-    };
+    const DONT_WAIT: i32 = if cfg!(target_os = "linux") { 0x40 } else { 0x80 };
     let mut byte = [MaybeUninit::uninit()];
     match SockRef::from(socket).recv_with_flags(&mut byte, PEEK | DONT_WAIT) {
         Ok(count) => count == 0,

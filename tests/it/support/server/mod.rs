@@ -111,19 +111,8 @@ impl Server {
     fn in_group(manner: Manner, group: Arc<Census>) -> Self {
         let (port, addr) = hold_port();
         let state = Mutex::default();
-        let shared = Shared {
-            state,
-            gate: Condvar::new(),
-            manner,
-            own: Census::default(),
-            group,
-        };
-        let mut server = Self {
-            shared: Arc::new(shared),
-            addr,
-            acceptor: None,
-            _port: port,
-        };
+        let shared = Shared { state, gate: Condvar::new(), manner, own: Census::default(), group };
+        let mut server = Self { shared: Arc::new(shared), addr, acceptor: None, _port: port };
         server.restart();
         server
     }
@@ -147,9 +136,7 @@ impl Server {
         self.shared.gate.notify_all();
         // `accept` cannot be interrupted, so it is given something to accept.
         drop(TcpStream::connect(self.addr));
-        acceptor
-            .join()
-            .expect("the accepting thread must not panic");
+        acceptor.join().expect("the accepting thread must not panic");
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -233,9 +220,7 @@ impl Shared {
 pub(crate) fn hold_port() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_reuse_address(true).expect("a socket option");
-    socket
-        .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
-        .expect("a free port");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
     let addr = socket.local_addr().expect("a bound socket has an address");
     let addr = addr.as_socket().expect("an internet address");
     (socket, addr)
@@ -286,9 +271,7 @@ fn serve(stream: &TcpStream, shared: &Shared) {
         shared.change(|state| state.counts.requests += 1);
         let keep = match shared.manner {
             Manner::Garbage => {
-                (&mut &*stream)
-                    .write_all(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
-                    .ok();
+                (&mut &*stream).write_all(b"\x16\x03\x01 this is not HTTP\r\n\r\n").ok();
                 false
             }
             Manner::Silent => hold(stream, shared),

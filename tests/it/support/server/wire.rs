@@ -13,10 +13,7 @@ pub(super) struct Request {
 impl Request {
     /// The value of the first field of this name.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let field = self
-            .headers
-            .iter()
-            .find(|(field, _)| field.eq_ignore_ascii_case(name))?;
+        let field = self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name))?;
         Some(&field.1)
     }
 }
@@ -60,10 +57,7 @@ fn read_fields(reader: &mut impl BufRead) -> io::Result<Vec<(String, String)>> {
 
 fn read_body(request: &Request, reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
-    if request
-        .header("transfer-encoding")
-        .is_some_and(|value| value == "chunked")
-    {
+    if request.header("transfer-encoding").is_some_and(|value| value == "chunked") {
         loop {
             let line = read_line(reader)?;
             let size = line.split(';').next().unwrap_or_default();
@@ -79,9 +73,7 @@ fn read_body(request: &Request, reader: &mut impl BufRead) -> io::Result<Vec<u8>
         }
     }
     if let Some(length) = request.header("content-length") {
-        let length = length
-            .parse()
-            .map_err(|_| invalid("the content's length"))?;
+        let length = length.parse().map_err(|_| invalid("the content's length"))?;
         let read = reader.take(length).read_to_end(&mut body)?;
         if read as u64 != length {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -98,15 +90,10 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<String> {
     if count == 0 {
         return Ok(String::new());
     }
-    let line = line
-        .strip_suffix("\r\n")
-        .ok_or_else(|| invalid("the end of a line"))?;
+    let line = line.strip_suffix("\r\n").ok_or_else(|| invalid("the end of a line"))?;
     Ok(line.to_owned())
 }
 
 fn invalid(what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("the client got {what} wrong"),
-    )
+    io::Error::new(io::ErrorKind::InvalidData, format!("the client got {what} wrong"))
 }

@@ -1,0 +1,5 @@
+//! An arbitrary chunked body gives the same data in one piece and in any other.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| evenkeel::fuzzing::h1_chunked(input));

@@ -1,0 +1,5 @@
+//! Which server is asked first.
+
+mod round_robin;
+
+pub(crate) use self::round_robin::RoundRobin;

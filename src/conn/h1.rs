@@ -1,0 +1,255 @@
+//! Drives an HTTP/1.1 exchange over a transport, from inside the caller's own poll.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use http::Response;
+use http_body::Body;
+
+use super::error::ExchangeErrorKind as Failed;
+use super::upload::{Filled, Upload};
+use super::{Conn, ExchangeError, Progress};
+use crate::error::{BoxError, Phase};
+use crate::proto::h1::{self, BodyHint, Exchange, ProtocolError, RequestHead, ResponseHead};
+
+/// How many buffers' worth one poll writes at most.
+const MAX_ROUNDS: u32 = 64;
+
+impl Conn {
+    /// Sends a request and reads the head of the final response. `deadline` is that of the whole
+    /// exchange, and still holds while the body is read.
+    ///
+    /// # Errors
+    /// The phase is [`Phase::Write`] until the last byte of the request is written, then
+    /// [`Phase::Response`]. If nothing was sent and the fault is the caller's, the connection is
+    /// as good as before, and [`is_reusable`](Self::is_reusable) says so.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped before a byte was written, nothing has happened. After that the
+    /// connection is not reusable.
+    pub(crate) async fn request<B>(
+        &mut self,
+        head: &RequestHead<'_>,
+        body: Pin<&mut B>,
+        deadline: Option<Instant>,
+    ) -> Result<Response<()>, ExchangeError>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let attempt = Attempt(self);
+        let conn = &mut *attempt.0;
+        conn.begin(head, &*body, deadline)?;
+        let mut upload = Upload::new(body);
+        let result = poll_fn(|cx| {
+            let result = conn.poll_response(cx, &mut upload);
+            conn.progress.body_taken = upload.taken;
+            result
+        })
+        .await;
+        match result {
+            Ok(head) => Ok(conn.accept(head, upload.data.is_some())),
+            Err(kind) => {
+                let sent = conn.request_written() && upload.data.is_none();
+                Err(conn.fail(kind, if sent { Phase::Response } else { Phase::Write }))
+            }
+        }
+    }
+
+    fn begin<B: Body>(
+        &mut self,
+        head: &RequestHead<'_>,
+        body: &B,
+        deadline: Option<Instant>,
+    ) -> Result<(), ExchangeError> {
+        self.deadline = deadline;
+        self.progress = Progress::default();
+        self.peer_keep_alive = None;
+        self.exchange = Exchange::default();
+        if !self.out.has_memory() {
+            self.out = self.shared.buffers.lend();
+        }
+        let body = BodyHint {
+            ended: body.is_end_stream(),
+            size: body.size_hint(),
+        };
+        match Exchange::start(&mut self.out, head, &body) {
+            Ok(exchange) => {
+                self.exchange = exchange;
+                self.uses = self.uses.saturating_add(1);
+                Ok(())
+            }
+            Err(error) => Err(self.fail(Failed::Request(error), Phase::Write)),
+        }
+    }
+
+    /// All of the request that was put out is with the kernel.
+    fn request_written(&self) -> bool {
+        self.exchange.request_done() && self.out.is_empty()
+    }
+
+    /// The final head has come.
+    fn accept(&mut self, head: ResponseHead, data_left: bool) -> Response<()> {
+        if !self.request_written() || data_left {
+            self.exchange.stop_sending();
+            self.out.clear();
+        }
+        if self.exchange.response_done() {
+            self.settle();
+        }
+        self.peer_keep_alive = h1::keep_alive_timeout(&head.headers);
+        let mut response = Response::new(());
+        *response.status_mut() = head.status;
+        *response.version_mut() = head.version;
+        *response.headers_mut() = head.headers;
+        response
+    }
+
+    /// Writes and reads until the final head is here.
+    ///
+    /// Reading goes on while writing is held up, or a long body is on its way: a server may answer
+    /// early and then stop reading, and two sides that both only write wait for ever.
+    fn poll_response<B>(
+        &mut self,
+        cx: &mut Context<'_>,
+        upload: &mut Upload<'_, B>,
+    ) -> Poll<Result<ResponseHead, Failed>>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        self.look(cx)?;
+        for _ in 0..MAX_ROUNDS {
+            let filled = upload.fill(cx, &mut self.exchange, &mut self.out)?;
+            let mut more = filled == Filled::Full;
+            if !self.out.is_empty() || upload.data.is_some() {
+                match self.poll_send(&mut upload.data) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(self.salvage(error)),
+                    Poll::Pending => more = false,
+                }
+            }
+            match self.poll_head() {
+                Poll::Pending if more => {}
+                Poll::Pending => return self.wait(),
+                ready => return ready,
+            }
+        }
+        // A long body, and a peer that takes it as fast as it comes: other tasks, and the
+        // deadline, must have their turn.
+        cx.waker().wake_by_ref();
+        self.wait()
+    }
+
+    /// What comes first in each poll that may touch the socket; `signal.rs` says why first.
+    pub(super) fn look(&mut self, cx: &Context<'_>) -> Result<(), Failed> {
+        self.wakers.signal.register(cx.waker());
+        self.check()
+    }
+
+    /// Whether the exchange may go on.
+    pub(super) fn check(&mut self) -> Result<(), Failed> {
+        if self.wakers.signal.is_cut() {
+            return Err(Failed::Cut);
+        }
+        if self.wakers.signal.take_timer_fired()
+            && self.alarm.fired(&self.wakers.timer, self.deadline)
+        {
+            return Err(Failed::Timeout);
+        }
+        Ok(())
+    }
+
+    /// What comes last in a poll that ends pending.
+    pub(super) fn wait<T>(&mut self) -> Poll<Result<T, Failed>> {
+        let Some(deadline) = self.deadline else {
+            return Poll::Pending;
+        };
+        if self
+            .alarm
+            .wait(self.shared.runtime.timer(), &self.wakers.timer, deadline)
+        {
+            return Poll::Ready(Err(Failed::Timeout));
+        }
+        Poll::Pending
+    }
+
+    fn poll_head(&mut self) -> Poll<Result<ResponseHead, Failed>> {
+        loop {
+            if let Some(head) = self.take_head()? {
+                return Poll::Ready(Ok(head));
+            }
+            if ready!(self.poll_read()).map_err(Failed::Io)? == 0 {
+                return Poll::Ready(Err(Failed::Eof));
+            }
+        }
+    }
+
+    /// Looks for the final head in what has been read.
+    fn take_head(&mut self) -> Result<Option<ResponseHead>, Failed> {
+        if self.input.is_empty() {
+            return Ok(None);
+        }
+        // A peer that talks before it is asked is answering somebody else's question.
+        if !self.progress.sent {
+            return Err(ProtocolError::Unsolicited.into());
+        }
+        let (used, head) = self.exchange.head(self.input.data(), &self.shared.limits)?;
+        self.input.consume(used);
+        Ok(head)
+    }
+
+    /// Writing has failed, but the server may have said why before it closed: looks for a
+    /// response in what the kernel has. No more can come after a reset, so this does not wait.
+    fn salvage(&mut self, error: io::Error) -> Result<ResponseHead, Failed> {
+        while self.progress.sent {
+            match self.take_head() {
+                Ok(Some(head)) => return Ok(head),
+                Ok(None) => {}
+                Err(_) => break,
+            }
+            match self.try_read() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        Err(Failed::Io(error))
+    }
+
+    #[cold]
+    pub(super) fn fail(&mut self, kind: Failed, phase: Phase) -> ExchangeError {
+        let Progress {
+            sent,
+            received,
+            body_taken,
+        } = self.progress;
+        if sent || received || !kind.spares_connection() {
+            self.dead = true;
+        }
+        ExchangeError {
+            kind,
+            phase,
+            sent,
+            received,
+            body_taken,
+        }
+    }
+}
+
+/// A request under way. Dropped at any point, it undoes what has had no effect outside.
+struct Attempt<'c>(&'c mut Conn);
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let conn = &mut *self.0;
+        if !conn.progress.sent && !conn.progress.received {
+            conn.exchange = Exchange::default();
+            conn.out.clear();
+            conn.settle();
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Counters that many threads add to and few read.
+//!
+//! One shared counter makes every request of every core write the same cache line. Here each
+//! thread adds to its own stripe, and a reader sums the stripes. An addition is one uncontended
+//! read-modify-write as long as there are no more busy threads than stripes; a sum costs one
+//! cache miss for each stripe, which is the reader's to pay.
+//!
+//! What a reader may rely on while writers run:
+//! - No value is torn, none is lost: once the writers have been joined, the sums are exact.
+//! - Each counter only grows: a thread that reads it twice never sees it shrink. (Each stripe
+//!   grows, and a thread never reads an older value of a word than it has read before.)
+//! - What a thread added itself, it sees.
+//!
+//! What it may *not* rely on: that the sums belong together. They are no cut through time; a
+//! request may show in one counter and not yet in another, in either order, even when one thread
+//! wrote both. [`Striped::gauge`] therefore has to expect a difference that is, for a moment,
+//! below zero.
+
+use std::array;
+use std::thread::available_parallelism;
+
+use super::hint::thread_hint;
+use crate::sync::{AtomicU64, CachePadded, Ordering::Relaxed};
+
+/// More stripes than this cost memory and readers' time, and buy little.
+const MAX_STRIPES: usize = 16;
+
+/// `N` counters, striped over threads.
+#[derive(Debug)]
+pub struct Striped<const N: usize> {
+    /// All `N` counters of a stripe lie together: one request touches several of them, and they
+    /// have one writer most of the time. The length is a power of two, so that a thread finds its
+    /// stripe with a mask.
+    stripes: Box<[CachePadded<[AtomicU64; N]>]>,
+}
+
+impl<const N: usize> Striped<N> {
+    /// Counters at zero, with about one stripe for each core.
+    pub fn new() -> Self {
+        Self::with_stripes(available_parallelism().map_or(1, |cores| cores.get()))
+    }
+
+    /// Counters at zero, with at least `stripes` stripes as long as that is a sensible number.
+    pub fn with_stripes(stripes: usize) -> Self {
+        let stripes = stripes.clamp(1, MAX_STRIPES).next_power_of_two();
+        let zeros = || CachePadded::new(array::from_fn(|_| AtomicU64::new(0)));
+        Self { stripes: (0..stripes).map(|_| zeros()).collect() }
+    }
+
+    /// Adds `n` to `counter`. It wraps at 2^64.
+    ///
+    /// # Panics
+    /// If `counter` is not below `N`.
+    #[inline]
+    pub fn add(&self, counter: usize, n: u64) {
+        let stripe = &self.stripes[thread_hint() & (self.stripes.len() - 1)];
+        // Ordering: Relaxed. A count guards no memory, and joining the writers orders it before
+        // the reader. One RMW all the same: the stripe is this thread's by hint only.
+        stripe[counter].fetch_add(n, Relaxed);
+    }
+
+    /// Adds one to `counter`.
+    ///
+    /// # Panics
+    /// If `counter` is not below `N`.
+    #[inline]
+    pub fn incr(&self, counter: usize) {
+        self.add(counter, 1);
+    }
+
+    /// The value of `counter`: see the module for what that means while writers run.
+    ///
+    /// # Panics
+    /// If `counter` is not below `N`.
+    pub fn sum(&self, counter: usize) -> u64 {
+        // Ordering: Relaxed, as in `add`. Coherence alone makes each stripe monotone.
+        let stripes = self.stripes.iter().map(|stripe| stripe[counter].load(Relaxed));
+        stripes.fold(0, u64::wrapping_add)
+    }
+
+    /// All the values, each as [`sum`](Self::sum) gives it.
+    pub fn sums(&self) -> [u64; N] {
+        array::from_fn(|counter| self.sum(counter))
+    }
+
+    /// How much `up` is ahead of `down`: a level, kept as two counters that only grow.
+    ///
+    /// A level in one striped counter would have stripes below zero (up on one thread, down on
+    /// another); two counters keep every word monotone. A reader may see a step down before the
+    /// step up that it undoes: that shows as 0, never as a number near 2^64.
+    ///
+    /// # Panics
+    /// If `up` or `down` is not below `N`.
+    pub fn gauge(&self, up: usize, down: usize) -> u64 {
+        let level = self.sum(up).wrapping_sub(self.sum(down));
+        // The top bit means "below zero" here: no level comes near 2^63.
+        if level >> 63 == 0 { level } else { 0 }
+    }
+}
+
+impl<const N: usize> Default for Striped<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The greatest value ever recorded.
+#[derive(Debug, Default)]
+pub struct Max {
+    /// Not striped: it is written only by those who raise it, and they get rarer and rarer.
+    value: AtomicU64,
+}
+
+impl Max {
+    /// A register at zero.
+    pub fn new() -> Self {
+        Self { value: AtomicU64::new(0) }
+    }
+
+    /// Raises the register to `value`, if it is lower.
+    #[inline]
+    pub fn record(&self, value: u64) {
+        // Ordering: Relaxed. The register only grows, so even a stale value that is not below
+        // ours proves that there is nothing to do; and then nobody's cache line is taken away.
+        if self.value.load(Relaxed) < value {
+            // Ordering: Relaxed, as above. `fetch_max` and not a store: somebody may have
+            // recorded more since the load.
+            self.value.fetch_max(value, Relaxed);
+        }
+    }
+
+    /// The greatest value recorded, or 0.
+    pub fn get(&self) -> u64 {
+        // Ordering: Relaxed. The number guards no memory.
+        self.value.load(Relaxed)
+    }
+}
+
+#[cfg(all(test, not(evenkeel_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_exact_after_the_writers_are_joined() {
+        let counters = Striped::<2>::with_stripes(4);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..1_000 {
+                        counters.incr(0);
+                        counters.add(1, 3);
+                    }
+                });
+            }
+        });
+        assert_eq!(counters.sums(), [8_000, 24_000]);
+    }
+
+    #[test]
+    fn stripes_are_a_power_of_two_within_bounds() {
+        let stripes = |wanted| Striped::<1>::with_stripes(wanted).stripes.len();
+        assert_eq!([stripes(0), stripes(1), stripes(3), stripes(16)], [1, 1, 4, 16]);
+        assert_eq!(stripes(17), 16);
+    }
+
+    #[test]
+    fn a_counter_wraps_and_its_sum_with_it() {
+        let counters = Striped::<1>::with_stripes(1);
+        counters.add(0, u64::MAX);
+        counters.add(0, 3);
+        assert_eq!(counters.sum(0), 2);
+    }
+
+    #[test]
+    fn a_gauge_is_the_difference_across_a_wrap() {
+        let counters = Striped::<2>::with_stripes(1);
+        counters.add(0, u64::MAX);
+        counters.add(1, u64::MAX - 1);
+        counters.add(0, 4);
+        assert_eq!(counters.gauge(0, 1), 5);
+    }
+
+    #[test]
+    fn a_gauge_below_zero_reads_as_zero() {
+        let counters = Striped::<2>::with_stripes(1);
+        counters.incr(1);
+        assert_eq!(counters.gauge(0, 1), 0);
+    }
+
+    #[test]
+    fn max_keeps_the_greatest() {
+        let max = Max::new();
+        for value in [3, 9, 4] {
+            max.record(value);
+        }
+        assert_eq!(max.get(), 9);
+    }
+}

@@ -1,0 +1,336 @@
+//! Permits: the right to one socket, counted per server and in total.
+//!
+//! # Per server: [`Ledger`]
+//!
+//! One word holds the counts and the end of the server's life:
+//!
+//! ```text
+//! bit  63      CLOSED
+//! bits 40..61  waiting      callers in line, diallers not among them
+//! bits 20..37  connecting   sockets being opened; they are among the open ones
+//! bits  0..17  open         permits in use: connecting, parked and leased
+//! ```
+//!
+//! Counts go *up* in one place each: `open` and `connecting` only by the owner of the server's
+//! line, so that looking whether there is room and taking it need no loop; `waiting` by the waiter
+//! itself, before it enters the line. Everybody may take them down, and the read-modify-write that
+//! does so also says whether somebody waits: a permit that comes free and a waiter that comes in
+//! meet on one word, so that one of the two sees the other.
+//!
+//! # In total: [`Total`]
+//!
+//! One word holds the free permits of the whole pool and two flags; the servers that wanted a
+//! permit and found none stand in two queues, each server at most once in each:
+//!
+//! ```text
+//! bit  63      STARVED      one of the queues holds somebody
+//! bit  62      DESPERATE    a server without any connection of its own is among them
+//! bits  0..32  free
+//! ```
+//!
+//! A server enters a queue, *then* sets the flag, and the same operation tells it whether a permit
+//! has come free meanwhile. A permit is put back, *then* the flag is looked at in the same word.
+//! One sees the other.
+//!
+//! A server with connections of its own goes on by itself, slowly; one without any depends on the
+//! others. So the desperate are served first, and for each of them one check-in elsewhere gives
+//! its connection up although it might have been used again: see `settle`.
+
+use crate::sync::{AtomicU64, Ordering, Queue};
+
+const COUNT: u64 = (1 << 18) - 1;
+const OPEN: u64 = 1;
+const CONNECTING: u64 = 1 << 20;
+const WAITING: u64 = 1 << 40;
+const WAITING_COUNT: u64 = (1 << 22) - 1;
+const CLOSED: u64 = 1 << 63;
+
+/// The limits of one server.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Sockets: connecting, parked and leased.
+    pub open: u32,
+    /// Sockets being opened.
+    pub connecting: u32,
+    /// Callers in line.
+    pub waiting: u32,
+}
+
+/// What a ledger holds at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Permits in use.
+    pub open: u32,
+    /// Those of them that are being opened.
+    pub connecting: u32,
+    /// Callers in line, those who dial not among them.
+    pub waiting: u32,
+    /// No permit is given any more.
+    pub closed: bool,
+}
+
+impl Counts {
+    #[expect(clippy::cast_possible_truncation, reason = "each field is masked to its 22 bits")]
+    fn of(word: u64) -> Self {
+        Self {
+            open: (word & COUNT) as u32,
+            connecting: ((word / CONNECTING) & COUNT) as u32,
+            waiting: ((word / WAITING) & WAITING_COUNT) as u32,
+            closed: word & CLOSED != 0,
+        }
+    }
+}
+
+/// Why a caller cannot enter the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The server is closed.
+    Closed,
+    /// As many wait as may.
+    Full,
+}
+
+/// The counts of one server.
+#[derive(Debug)]
+pub struct Ledger {
+    word: AtomicU64,
+    limits: Limits,
+}
+
+impl Ledger {
+    /// A ledger without entries.
+    pub fn new(limits: Limits) -> Self {
+        Self { word: AtomicU64::new(0), limits }
+    }
+
+    /// The counts now.
+    pub fn counts(&self) -> Counts {
+        // Ordering: Acquire. For the line's owner: whoever came before the value it reads has
+        // published what belongs to it. For statistics it does not matter.
+        Counts::of(self.word.load(Ordering::Acquire))
+    }
+
+    /// Whether a permit could be given. Exact for the owner of the line, who alone takes them.
+    pub fn has_room(&self) -> bool {
+        let now = self.counts();
+        !now.closed && now.open < self.limits.open && now.connecting < self.limits.connecting
+    }
+
+    /// A caller is about to enter the line.
+    pub fn join(&self) -> Result<(), Refused> {
+        // Ordering: AcqRel. The history of this word is one chain of read-modify-writes: whoever
+        // frees a permit later sees us, and we see what was freed before.
+        let before = Counts::of(self.word.fetch_add(WAITING, Ordering::AcqRel));
+        if !before.closed && before.waiting < self.limits.waiting {
+            return Ok(());
+        }
+        self.leave();
+        Err(if before.closed { Refused::Closed } else { Refused::Full })
+    }
+
+    /// A caller is no longer in line.
+    pub fn leave(&self) {
+        // Ordering: AcqRel keeps the chain. Nobody waits for this.
+        self.word.fetch_sub(WAITING, Ordering::AcqRel);
+    }
+
+    /// A permit is taken, to dial with. Only for the owner of the line, after `has_room`.
+    pub(super) fn open(&self) {
+        // Ordering: AcqRel keeps the chain.
+        self.word.fetch_add(OPEN + CONNECTING, Ordering::AcqRel);
+    }
+
+    /// A dial has made its connection. Returns whether somebody waits.
+    pub fn connected(&self) -> bool {
+        self.take_down(CONNECTING)
+    }
+
+    /// A dial has failed or was given up; its socket is closed. Returns whether somebody waits.
+    pub fn abandoned(&self) -> bool {
+        self.take_down(OPEN + CONNECTING)
+    }
+
+    /// A connection is closed. Returns whether somebody waits.
+    pub fn closed(&self) -> bool {
+        self.take_down(OPEN)
+    }
+
+    fn take_down(&self, amount: u64) -> bool {
+        // Ordering: AcqRel. Release: our use of the cell and the socket is over before anybody
+        // counts on the room. Acquire: a waiter that joined before is seen with what it wrote.
+        Counts::of(self.word.fetch_sub(amount, Ordering::AcqRel)).waiting > 0
+    }
+
+    /// Ends the server's life.
+    pub fn close(&self) {
+        // Ordering: AcqRel keeps the chain: a caller that joined before is seen by our look at
+        // the line, one that joins later sees the flag.
+        self.word.fetch_or(CLOSED, Ordering::AcqRel);
+    }
+}
+
+const STARVED: u64 = 1 << 63;
+const DESPERATE: u64 = 1 << 62;
+const FREE: u64 = (1 << 32) - 1;
+
+/// The pool's permits, and the servers that wait for one.
+#[derive(Debug)]
+pub struct Total<S> {
+    word: AtomicU64,
+    limit: u64,
+    /// Servers without a connection of their own.
+    desperate: Queue<S>,
+    /// Servers that have some, and want more.
+    starved: Queue<S>,
+}
+
+impl<S> Total<S> {
+    /// `limit` free permits.
+    pub fn new(limit: u32) -> Self {
+        Self {
+            word: AtomicU64::new(u64::from(limit)),
+            limit: u64::from(limit),
+            desperate: Queue::new(),
+            starved: Queue::new(),
+        }
+    }
+
+    /// How many permits are in use.
+    pub fn in_use(&self) -> u64 {
+        // Ordering: Acquire: whoever sees the last permit come back sees its socket closed.
+        self.limit - (self.word.load(Ordering::Acquire) & FREE).min(self.limit)
+    }
+
+    /// Takes a permit, if one is free.
+    pub fn take(&self) -> bool {
+        // Ordering: Relaxed. A guess; the compare-and-swap confirms it.
+        let mut seen = self.word.load(Ordering::Relaxed);
+        while seen & FREE != 0 {
+            // Ordering: Acquire pairs with the Release in `put`: the socket that the permit stood
+            // for is closed. On failure only the guess is renewed.
+            let swapped = self.word.compare_exchange_weak(
+                seen,
+                seen - 1,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            match swapped {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
+    }
+
+    /// Gives permits back. The caller then serves whoever [`next`](Self::next) names.
+    pub fn put(&self, permits: u32) {
+        if permits > 0 {
+            // Ordering: AcqRel. Release: the sockets are closed. Acquire: a server that marked
+            // itself before is in its queue.
+            self.word.fetch_add(u64::from(permits), Ordering::AcqRel);
+        }
+    }
+
+    /// A server that found no permit marks itself. `site` is given if it does not stand in that
+    /// queue yet. True: a permit has come free meanwhile, so it must try again.
+    pub fn mark(&self, site: Option<S>, need: Need) -> bool {
+        if let Some(site) = site {
+            self.queue(need).push(site);
+        }
+        // Ordering: AcqRel. Release: the push is visible to whoever sees the flag. Acquire, and
+        // the order of this word: a permit that was put back before is seen here.
+        self.word.fetch_or(need.flags(), Ordering::AcqRel) & FREE != 0
+    }
+
+    /// Whether any server waits for a permit. One load, for the hit path.
+    #[inline]
+    pub fn is_starved(&self) -> bool {
+        // Ordering: Relaxed. Whoever parked before this load did an acquiring read-modify-write
+        // on its idle word, which orders it behind the mark of one who looked there (see
+        // `Idle::fence`).
+        self.word.load(Ordering::Relaxed) & STARVED != 0
+    }
+
+    /// Whether this check-in is the one to give its connection up for a desperate server: true
+    /// once for each time the flag is set.
+    #[inline]
+    pub fn yields(&self) -> bool {
+        // Ordering: Relaxed. If it is missed, the next check-in yields.
+        if self.word.load(Ordering::Relaxed) & DESPERATE == 0 {
+            return false;
+        }
+        // Ordering: AcqRel keeps the chain; the winner is the one who saw the flag go.
+        self.word.fetch_and(!DESPERATE, Ordering::AcqRel) & DESPERATE != 0
+    }
+
+    /// The next server to serve, if there is a permit for it, the desperate first.
+    pub fn next(&self) -> Option<(S, Need)> {
+        loop {
+            // Ordering: Acquire pairs with `mark`: seeing the flag, we see the queue.
+            let seen = self.word.load(Ordering::Acquire);
+            if seen & STARVED == 0 || seen & FREE == 0 {
+                return None;
+            }
+            // Nobody there after all: `pop` has put the flags right, so this ends.
+            if let Some(next) = self.pop() {
+                return Some(next);
+            }
+        }
+    }
+
+    /// The next server to serve, whether or not there is a permit for it.
+    pub fn pop(&self) -> Option<(S, Need)> {
+        let next = match self.desperate.pop() {
+            Some(site) => Some((site, Need::First)),
+            None => self.starved.pop().map(|site| (site, Need::More)),
+        };
+        let stale = (STARVED | DESPERATE) & !self.flags();
+        if stale != 0 {
+            // Ordering: AcqRel. One who pushed and set the flag before this is seen by the look
+            // below; one who comes later sets it again behind it.
+            self.word.fetch_and(!stale, Ordering::AcqRel);
+            let missed = self.flags() & stale;
+            if missed != 0 {
+                // Ordering: AcqRel, as in `mark`.
+                self.word.fetch_or(missed, Ordering::AcqRel);
+            }
+        }
+        next
+    }
+
+    fn queue(&self, need: Need) -> &Queue<S> {
+        match need {
+            Need::First => &self.desperate,
+            Need::More => &self.starved,
+        }
+    }
+
+    /// The flags as the queues would have them.
+    fn flags(&self) -> u64 {
+        if !self.desperate.is_empty() {
+            STARVED | DESPERATE
+        } else if !self.starved.is_empty() {
+            STARVED
+        } else {
+            0
+        }
+    }
+}
+
+/// How badly a server needs a permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It has no connection at all.
+    First,
+    /// It has some.
+    More,
+}
+
+impl Need {
+    fn flags(self) -> u64 {
+        match self {
+            Self::First => STARVED | DESPERATE,
+            Self::More => STARVED,
+        }
+    }
+}

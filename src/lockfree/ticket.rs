@@ -1,0 +1,154 @@
+//! A place in line, and a permit in hand: what a caller holds, given back when it is dropped.
+//!
+//! A caller that finds nothing parked enters the line even if there is room for a connection of
+//! its own: the owner of the line then gives it whichever is there, so that a connection that is
+//! parked meanwhile is never passed over for a new one. C callers, each with one connection at a
+//! time, open at most C.
+//!
+//! # Cancellation
+//!
+//! Dropping a [`Ticket`] leaves the line; what had been granted already goes to the next. Dropping
+//! a [`Permit`] gives the permit back. In every order of drop and grant exactly one side keeps the
+//! value: see `waiters`.
+
+use std::fmt;
+use std::task::{Poll, Waker};
+
+use super::idle::{Parked, Slot};
+use super::permits::Refused;
+use super::settle::{Site, abandon, check_in, settle};
+use super::waiters::{Grant, Node, Wants};
+use crate::sync::Arc;
+
+/// A place in a server's line.
+pub struct Ticket<S: Site> {
+    site: S::Handle,
+    /// `None` once the grant has been taken.
+    node: Option<Arc<Node<S::Conn>>>,
+}
+
+/// What a ticket ends with.
+pub enum Granted<S: Site> {
+    /// A connection.
+    Connection(Parked<S::Conn>),
+    /// The right to open one.
+    Permit(Permit<S>),
+    /// The server is closed.
+    Closed,
+}
+
+impl<S: Site> Ticket<S> {
+    /// Enters the line, in the class given.
+    ///
+    /// # Errors
+    /// If the server is closed, or as many wait as may.
+    pub fn enter(site: &S, class: u8) -> Result<Self, Refused> {
+        site.gate().ledger.join()?;
+        Ok(Self::push(site, Wants::Anything { class }))
+    }
+
+    /// Enters the line as one who dials: ahead of the others, and for a connection only.
+    pub fn enter_dialling(permit: &Permit<S>) -> Self {
+        Self::push(&permit.site, Wants::Connection)
+    }
+
+    fn push(site: &S, wants: Wants) -> Self {
+        let node = Arc::new(Node::new(wants));
+        site.gate().push(node.clone());
+        // Whatever happens from here on, the node is ours to cancel.
+        let ticket = Self { site: site.handle(), node: Some(node) };
+        settle(site);
+        ticket
+    }
+
+    /// Ready once something has been granted; to be asked only until then.
+    pub fn poll(&mut self, waker: &Waker) -> Poll<Granted<S>> {
+        let Some(node) = &self.node else {
+            return Poll::Pending;
+        };
+        let Some(grant) = node.poll(waker) else {
+            return Poll::Pending;
+        };
+        self.node = None;
+        Poll::Ready(match grant {
+            Grant::Connection(parked) => Granted::Connection(parked),
+            Grant::Permit => Granted::Permit(Permit { site: self.site.handle(), live: true }),
+            Grant::Closed => Granted::Closed,
+        })
+    }
+}
+
+impl<S: Site> Drop for Ticket<S> {
+    fn drop(&mut self) {
+        let Some(node) = self.node.take() else {
+            return;
+        };
+        match node.cancel() {
+            Ok(()) => {
+                if let Wants::Anything { .. } = node.wants() {
+                    self.site.gate().ledger.leave();
+                }
+                // The line is swept, and check-ins are no longer told of somebody who has gone.
+                settle(&*self.site);
+            }
+            Err(Some(Grant::Connection(parked))) => check_in(&*self.site, parked),
+            Err(Some(Grant::Permit)) => abandon(&*self.site),
+            Err(Some(Grant::Closed) | None) => {}
+        }
+    }
+}
+
+/// The right to one socket while it is being opened. Given back when dropped.
+pub struct Permit<S: Site> {
+    site: S::Handle,
+    live: bool,
+}
+
+impl<S: Site> Permit<S> {
+    /// The server that it is for.
+    pub fn site(&self) -> &S {
+        &self.site
+    }
+
+    /// The connection is there: the permit now belongs to it, and it has a cell.
+    pub fn connected(mut self, hint: usize) -> Slot {
+        self.live = false;
+        let gate = self.site.gate();
+        let slot = gate.idle.reserve(hint);
+        if gate.ledger.connected() {
+            // One more may dial now.
+            settle(&*self.site);
+        }
+        slot
+    }
+}
+
+impl<S: Site> Drop for Permit<S> {
+    fn drop(&mut self) {
+        if self.live {
+            abandon(&*self.site);
+        }
+    }
+}
+
+impl<S: Site> fmt::Debug for Ticket<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+impl<S: Site> fmt::Debug for Permit<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("live", &self.live).finish_non_exhaustive()
+    }
+}
+
+impl<S: Site> fmt::Debug for Granted<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connection(_) => "Connection",
+            Self::Permit(_) => "Permit",
+            Self::Closed => "Closed",
+        })
+    }
+}

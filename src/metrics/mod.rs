@@ -1,0 +1,131 @@
+//! [`Metrics`] and [`ServerStats`]: what the pool has done and is doing, as owned snapshots.
+
+use std::time::Duration;
+
+use crate::server::ServerId;
+
+/// A snapshot of a pool.
+///
+/// Every value is current when it is read, and none waits for a tick of anything. The counters are
+/// read one after another while the pool goes on, so sums balance exactly only when it is at rest:
+///
+/// - `connections_created` = `total_connections` − `connecting` + `connections_destroyed`
+/// - `total_connections` = `active_connections` + `idle_connections` + `connecting`
+/// - `total_requests` = `successful_requests` + `failed_requests` + `cancelled_requests` +
+///   `in_flight`
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Sockets in use: being opened, idle and on loan. Never above `max_total_connections`.
+    pub total_connections: u64,
+    /// Connections on loan.
+    pub active_connections: u64,
+    /// Connections that wait for the next request.
+    pub idle_connections: u64,
+    /// Connections being opened.
+    pub connecting: u64,
+    /// Connections made since the start.
+    pub connections_created: u64,
+    /// Connections closed since the start, for whatever reason.
+    pub connections_destroyed: u64,
+    /// Why they were closed.
+    pub destroyed: Destroyed,
+    /// Loans that were served by a connection that had served before.
+    pub connections_reused: u64,
+    /// Connects begun: made, failed, given up or under way.
+    pub connects: u64,
+    /// Connects that failed.
+    pub connect_errors: u64,
+    /// Connects that nobody wanted any more.
+    pub connects_cancelled: u64,
+    /// Requests begun.
+    pub total_requests: u64,
+    /// Requests answered with a status below 500.
+    pub successful_requests: u64,
+    /// Requests that ended with an error, or with a status of 500 or more.
+    pub failed_requests: u64,
+    /// Requests that their callers gave up.
+    pub cancelled_requests: u64,
+    /// Requests that ran into a deadline; they are among the failed.
+    pub timeouts: u64,
+    /// Requests under way, until the end of the response's body.
+    pub in_flight: u64,
+    /// Callers waiting for a connection.
+    pub waiting: u64,
+    /// Callers turned away because too many waited.
+    pub queue_full: u64,
+    /// The share of `max_total_connections` that is on loan or being opened, 0 to 1.
+    pub pool_utilization: f64,
+    /// The average time to the head of a response, of late, over all servers.
+    pub average_response_time: Duration,
+    /// The average time that callers waited for a connection to come free, of those who waited.
+    pub average_wait_time: Duration,
+    /// The longest such wait.
+    pub max_wait_time: Duration,
+    /// Servers in the pool.
+    pub servers: usize,
+    /// Whether background work is running.
+    pub background: bool,
+}
+
+/// Closed connections by reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Destroyed {
+    /// Idle for too long.
+    pub idle: u64,
+    /// Found closed by the peer when they were to be used again.
+    pub by_peer: u64,
+    /// The peer had sent bytes that nobody asked for.
+    pub poisoned: u64,
+    /// One side wanted it closed after the exchange, or the exchange was left unfinished.
+    pub not_reusable: u64,
+    /// They failed in use.
+    pub broken: u64,
+    /// More than `max_idle_connections` were idle.
+    pub idle_cap: u64,
+    /// Their place was needed for another server.
+    pub evicted: u64,
+    /// Their server was removed, or the pool closed.
+    pub shutdown: u64,
+    /// Discarded by their holders.
+    pub discarded: u64,
+}
+
+/// A snapshot of one server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerStats {
+    /// The server.
+    pub id: ServerId,
+    /// Its base URL.
+    pub url: String,
+    /// Requests sent to it, repeated ones included.
+    pub total_requests: u64,
+    /// Requests that it answered with a status below 500.
+    pub successful_requests: u64,
+    /// Requests that ended with an error, or with a status of 500 or more.
+    pub failed_requests: u64,
+    /// Requests to it that their callers gave up.
+    pub cancelled_requests: u64,
+    /// Connections made to it.
+    pub connections_created: u64,
+    /// Connections to it that were closed.
+    pub connections_destroyed: u64,
+    /// Loans of a connection that had served before.
+    pub connections_reused: u64,
+    /// Connects that failed.
+    pub connect_errors: u64,
+    /// Requests under way.
+    pub in_flight: u64,
+    /// Sockets: being opened, idle and on loan. Never above `max_connections_per_server`.
+    pub open: u64,
+    /// Connections that wait for the next request.
+    pub idle: u64,
+    /// Connections being opened.
+    pub connecting: u64,
+    /// Callers waiting for a connection to it.
+    pub waiting: u64,
+    /// The average time to the head of a response, of late; zero before the first.
+    pub response_time: Duration,
+}

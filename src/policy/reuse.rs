@@ -1,0 +1,74 @@
+//! How long an idle connection is kept.
+
+use crate::config::Config;
+
+/// The idle limits, in ticks of a millisecond.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IdleLimits {
+    /// Beyond this a connection above the floor is closed.
+    surplus: u64,
+    /// Beyond this any connection is closed.
+    floor: u64,
+    /// How many connections of a server are kept up to `floor`.
+    keep: usize,
+}
+
+impl IdleLimits {
+    pub(crate) fn new(config: &Config) -> Self {
+        let ticks = |limit: std::time::Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            surplus: ticks(config.idle_conn_timeout),
+            floor: ticks(config.max_idle_time),
+            keep: config.min_idle,
+        }
+    }
+
+    /// Whether a connection that has been idle for `idle` ticks is to be closed, given that its
+    /// server has `parked` idle ones, this one among them.
+    pub(crate) fn is_expired(&self, idle: u64, parked: usize) -> bool {
+        idle >= self.floor || (idle >= self.surplus && parked > self.keep)
+    }
+
+    /// In how many ticks a connection that has been idle for `idle` ticks will be expired, if
+    /// nothing else changes.
+    pub(crate) fn expires_in(&self, idle: u64, parked: usize) -> u64 {
+        let limit = if parked > self.keep { self.surplus.min(self.floor) } else { self.floor };
+        limit.saturating_sub(idle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(min_idle: usize) -> IdleLimits {
+        IdleLimits::new(&Config { min_idle, ..Config::default() })
+    }
+
+    #[test]
+    fn surplus_expires_at_idle_conn_timeout_and_not_before() {
+        assert!(!limits(0).is_expired(89_999, 1));
+        assert!(limits(0).is_expired(90_000, 1));
+        assert_eq!(limits(0).expires_in(89_999, 1), 1);
+    }
+
+    #[test]
+    fn the_floor_is_kept_until_max_idle_time() {
+        assert!(limits(2).is_expired(90_000, 3));
+        assert!(!limits(2).is_expired(90_000, 2));
+        assert!(!limits(2).is_expired(299_999, 2));
+        assert!(limits(2).is_expired(300_000, 1));
+        assert_eq!(limits(2).expires_in(90_000, 2), 210_000);
+    }
+
+    #[test]
+    fn the_smaller_limit_holds_when_the_floor_s_is_the_shorter() {
+        let config = Config {
+            max_idle_time: std::time::Duration::from_secs(1),
+            ..Config::default()
+        };
+        let limits = IdleLimits::new(&config);
+        assert!(limits.is_expired(1000, 1));
+        assert_eq!(limits.expires_in(0, 1), 1000);
+    }
+}

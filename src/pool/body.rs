@@ -1,0 +1,356 @@
+//! [`Body`]: what is sent, and what comes back.
+
+use std::borrow::BorrowMut;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Frame, SizeHint};
+
+use super::exchange;
+use crate::error::{Error, ErrorKind};
+use crate::upstream::{Count, Lease};
+
+/// A request's or a response's body.
+///
+/// For requests it is made of bytes or text; any other [`http_body::Body`] can be sent as well.
+///
+/// A response's body streams from its connection, and gives it back at the end of the body. If it
+/// is dropped before, what has already arrived is read, up to a bound and without waiting; if that
+/// is not the end, the connection is closed.
+#[derive(Default)]
+pub struct Body {
+    kind: Kind,
+}
+
+#[derive(Default)]
+enum Kind {
+    #[default]
+    Empty,
+    Bytes(Bytes),
+    Incoming(Incoming<Lease>),
+}
+
+impl Body {
+    /// A body of no bytes.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The body of the response that is coming in over the connection.
+    pub(super) fn incoming(lease: Lease, ok: bool) -> Self {
+        Self { kind: Incoming::new(lease, ok).map_or(Kind::Empty, Kind::Incoming) }
+    }
+
+    /// Reads the whole body.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Reset`] if the connection ends before the body does; [`ErrorKind::Timeout`],
+    /// [`ErrorKind::Protocol`], [`ErrorKind::Closed`] as they say.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the body, and with it what had been read.
+    pub async fn bytes(self) -> Result<Bytes, Error> {
+        collect(self).await
+    }
+
+    /// Reads the whole body as UTF-8 text.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes); [`ErrorKind::Body`] if it is not UTF-8.
+    ///
+    /// # Cancel safety
+    /// As [`bytes`](Self::bytes).
+    pub async fn text(self) -> Result<String, Error> {
+        text(self.bytes().await?)
+    }
+
+    fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut self.kind {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Bytes(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.kind = Kind::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Kind::Incoming(incoming) => incoming.poll_frame(cx),
+        }
+    }
+}
+
+/// How much is reserved for a body on its peer's word alone.
+const MAX_RESERVE: u64 = 1 << 20;
+
+/// Reads a whole body. One that comes in one piece is not copied.
+async fn collect<B>(mut body: B) -> Result<Bytes, Error>
+where
+    B: http_body::Body<Data = Bytes, Error = Error> + Unpin,
+{
+    let mut first = None;
+    let mut all = BytesMut::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        match first.take() {
+            None if all.is_empty() => first = Some(data),
+            None => all.extend_from_slice(&data),
+            Some(before) => {
+                // The stated length is the peer's word: worth a buffer, not a fortune.
+                let rest = usize::try_from(body.size_hint().lower().min(MAX_RESERVE)).unwrap_or(0);
+                all.reserve(before.len() + data.len() + rest);
+                all.extend_from_slice(&before);
+                all.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| all.freeze()))
+}
+
+fn text(bytes: Bytes) -> Result<String, Error> {
+    String::from_utf8(bytes.into()).map_err(|source| {
+        Error::new(ErrorKind::Body, "the body is not UTF-8").with_source(source)
+    })
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.poll_any(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Bytes(_) => false,
+            Kind::Incoming(incoming) => incoming.is_over(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Incoming(incoming) => incoming.size_hint(),
+        }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        let kind = if bytes.is_empty() { Kind::Empty } else { Kind::Bytes(bytes) };
+        Self { kind }
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Self {
+        Bytes::from_static(bytes).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+impl From<()> for Body {
+    fn from((): ()) -> Self {
+        Self::empty()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.kind {
+            Kind::Empty => "empty",
+            Kind::Bytes(_) => "bytes",
+            Kind::Incoming(_) => "incoming",
+        };
+        f.debug_tuple("Body").field(&kind).finish()
+    }
+}
+
+/// The body of a response on a [`Checkout`](crate::Checkout), which it borrows.
+///
+/// When it has been read to the end, the checkout can send the next request. If it is dropped
+/// before, the rest is read as for [`Body`]; if that is not the end, the checkout's connection is
+/// of no further use.
+pub struct LeasedBody<'a> {
+    incoming: Option<Incoming<&'a mut Lease>>,
+}
+
+impl<'a> LeasedBody<'a> {
+    pub(super) fn new(lease: &'a mut Lease, ok: bool) -> Self {
+        Self { incoming: Incoming::new(lease, ok) }
+    }
+
+    /// Reads the whole body: see [`Body::bytes`].
+    ///
+    /// # Errors
+    /// As [`Body::bytes`].
+    ///
+    /// # Cancel safety
+    /// As [`Body::bytes`].
+    pub async fn bytes(self) -> Result<Bytes, Error> {
+        collect(self).await
+    }
+
+    /// Reads the whole body as UTF-8 text: see [`Body::text`].
+    ///
+    /// # Errors
+    /// As [`Body::text`].
+    ///
+    /// # Cancel safety
+    /// As [`Body::text`].
+    pub async fn text(self) -> Result<String, Error> {
+        text(self.bytes().await?)
+    }
+}
+
+impl http_body::Body for LeasedBody<'_> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut self.incoming {
+            None => Poll::Ready(None),
+            Some(incoming) => incoming.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Incoming::is_over)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+impl fmt::Debug for LeasedBody<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeasedBody").finish_non_exhaustive()
+    }
+}
+
+/// A body on its way in: owns or borrows the lease.
+struct Incoming<L: BorrowMut<Lease>> {
+    /// `None` once the body is over.
+    lease: Option<L>,
+    /// The response's status was good.
+    ok: bool,
+}
+
+/// How a body ended.
+#[derive(Clone, Copy)]
+enum Ended {
+    /// All of it came.
+    Whole,
+    /// The connection failed, or the time was up.
+    Failed,
+    /// The caller dropped it.
+    GivenUp,
+}
+
+impl<L: BorrowMut<Lease>> Incoming<L> {
+    /// `None` if there is nothing more to come.
+    fn new(lease: L, ok: bool) -> Option<Self> {
+        let mut incoming = Self { lease: Some(lease), ok };
+        let complete = incoming.lease.as_mut().is_some_and(|lease| {
+            lease.borrow_mut().conn().is_body_complete()
+        });
+        if complete {
+            incoming.finish(Ended::Whole);
+            return None;
+        }
+        Some(incoming)
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Some(lease) = &mut self.lease else {
+            return Poll::Ready(None);
+        };
+        let lease = lease.borrow_mut();
+        match ready!(lease.conn().poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                // With the last byte, not after it: the next request finds the connection.
+                if lease.conn().is_body_complete() {
+                    self.finish(Ended::Whole);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                lease.mark_broken();
+                let error = exchange::failed(lease.backend(), error, false);
+                self.finish(Ended::Failed);
+                Poll::Ready(Some(Err(error)))
+            }
+            None => {
+                self.finish(Ended::Whole);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// The body is over: counts, and gives the connection back.
+    fn finish(&mut self, how: Ended) {
+        if let Some(mut lease) = self.lease.take() {
+            let backend = lease.borrow_mut().backend();
+            let outcome = match how {
+                Ended::Whole if self.ok => Count::Succeeded,
+                Ended::Whole | Ended::Failed => Count::Failed,
+                Ended::GivenUp => Count::Cancelled,
+            };
+            backend.hub.count(backend, outcome);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.lease.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.lease {
+            None => SizeHint::with_exact(0),
+            Some(lease) => lease.borrow().conn_ref().size_hint(),
+        }
+    }
+}
+
+impl<L: BorrowMut<Lease>> Drop for Incoming<L> {
+    fn drop(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            // What came of it was enough for the caller if this was all but the last of it. Whether
+            // the connection can be used again, the lease finds out.
+            if lease.borrow_mut().conn().drain() {
+                self.finish(Ended::Whole);
+            } else {
+                self.finish(Ended::GivenUp);
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! [`Builder`]: settings first, then everything is checked at once.
+
+use std::time::Duration;
+
+use super::Pool;
+use crate::config::Config;
+use crate::conn::{Buffers, ConnShared, HeadLimits};
+use crate::error::Error;
+#[cfg(any(doc, not(feature = "async-io")))]
+use crate::error::ErrorKind;
+use crate::rt::Runtime;
+use crate::server::Server;
+use crate::tasks::{self, Driver};
+use crate::upstream::{Directory, Hub};
+
+/// How many buffers of 16 KiB are kept for the next requests.
+const KEPT_BUFFERS: usize = 64;
+
+/// Settings of a pool that is to be built. See [`Config`] for the defaults and ranges.
+#[derive(Clone, Debug, Default)]
+#[must_use = "nothing is built before `build`"]
+pub struct Builder {
+    config: Config,
+    runtime: Option<Runtime>,
+    servers: Vec<Server>,
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, $name: $type) -> Self {
+            self.config.$name = $name;
+            self
+        }
+    )*};
+}
+
+impl Builder {
+    /// Where sockets, time and background work come from. Default: `Runtime::async_io()`, if the
+    /// feature `async-io` is on.
+    pub fn runtime(mut self, runtime: Runtime) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Adds a server. A pool may be built without any.
+    pub fn server(mut self, server: Server) -> Self {
+        self.servers.push(server);
+        self
+    }
+
+    /// Replaces all limits and timeouts.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    setters! {
+        /// See [`Config::max_connections_per_server`]. Default: 100.
+        max_connections_per_server: usize,
+        /// See [`Config::max_total_connections`]. Default: 1000.
+        max_total_connections: usize,
+        /// See [`Config::max_idle_connections`]. Default: 50.
+        max_idle_connections: usize,
+        /// See [`Config::min_idle`]. Default: 0.
+        min_idle: usize,
+        /// See [`Config::max_idle_time`]. Default: 5 min.
+        max_idle_time: Duration,
+        /// See [`Config::idle_conn_timeout`]. Default: 90 s.
+        idle_conn_timeout: Duration,
+        /// See [`Config::connect_timeout`]. Default: 10 s.
+        connect_timeout: Duration,
+        /// See [`Config::cleanup_interval`]. Default: 1 min.
+        cleanup_interval: Duration,
+        /// See [`Config::max_waiters`]. Default: 1024.
+        max_waiters: usize,
+        /// See [`Config::max_connecting`]. Default: 16.
+        max_connecting: usize,
+    }
+
+    /// See [`Config::request_timeout`]. Default: 30 s; `None` for no limit.
+    pub fn request_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.config.request_timeout = timeout.into();
+        self
+    }
+
+    /// See [`Config::keep_alive_timeout`]. Default: 30 s; `None` switches it off.
+    pub fn keep_alive_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.config.keep_alive_timeout = timeout.into();
+        self
+    }
+
+    /// Builds the pool. Background work runs where the [`Runtime`] says.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if a setting is out of range or contradicts another, or if there is no
+    /// runtime.
+    pub fn build(self) -> Result<Pool, Error> {
+        let directory = self.assemble(false)?;
+        tasks::arm(&directory);
+        Ok(Pool::new(directory))
+    }
+
+    /// Builds the pool, and its background work as a future that the caller polls. Nothing is
+    /// spawned, and no thread is started.
+    ///
+    /// ```
+    /// # fn example() -> Result<(), evenkeel::Error> {
+    /// use futures_lite::{FutureExt, future};
+    ///
+    /// let (pool, driver) = evenkeel::Pool::builder().build_with_driver()?;
+    /// let work = async move { pool.metrics().servers };
+    /// let servers = future::block_on(work.or(async { driver.await; 0 }));
+    /// assert_eq!(servers, 0);
+    /// # Ok(())
+    /// # }
+    /// # example().unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_with_driver(self) -> Result<(Pool, Driver), Error> {
+        let directory = self.assemble(true)?;
+        let driver = tasks::driver(&directory);
+        Ok((Pool::new(directory), driver))
+    }
+
+    fn assemble(self, driven: bool) -> Result<std::sync::Arc<Directory>, Error> {
+        self.config.validate()?;
+        let mut runtime = self.runtime.map_or_else(default_runtime, Ok)?;
+        if driven {
+            runtime = runtime.without_background();
+        }
+        let buffers = Buffers::new(KEPT_BUFFERS);
+        let conns = ConnShared { runtime, buffers, limits: HeadLimits::default() };
+        let directory = Directory::new(Hub::new(self.config, conns));
+        for server in self.servers {
+            directory.add(server)?;
+        }
+        Ok(directory)
+    }
+}
+
+#[cfg(feature = "async-io")]
+#[expect(clippy::unnecessary_wraps, reason = "without the feature there is no default")]
+fn default_runtime() -> Result<Runtime, Error> {
+    Ok(Runtime::async_io())
+}
+
+#[cfg(not(feature = "async-io"))]
+fn default_runtime() -> Result<Runtime, Error> {
+    let message = "no runtime: call Builder::runtime, or switch the feature `async-io` on";
+    Err(Error::new(ErrorKind::Config, message))
+}

@@ -1,0 +1,190 @@
+//! [`Checkout`]: a connection on loan to the caller.
+
+use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
+
+use http::{Request, Response};
+
+use super::body::{Body, LeasedBody};
+use super::exchange::{self, Plan, ResponseInfo, Running};
+use crate::error::{BoxError, Error, ErrorKind};
+use crate::policy::retry::is_idempotent;
+use crate::select::Select;
+use crate::server::{Server, ServerId};
+use crate::upstream::{CloseReason, Directory, Lease, Wish, acquire, try_acquire};
+
+/// A connection on loan. Dropping it gives it back; [`discard`](Self::discard) closes it.
+pub struct Checkout {
+    lease: Lease,
+}
+
+/// Facts about a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionInfo {
+    /// How many requests were begun on it.
+    pub uses: u32,
+    /// How long ago it was made.
+    pub age: Duration,
+    /// Bytes read from it.
+    pub bytes_in: u64,
+    /// Bytes written to it.
+    pub bytes_out: u64,
+}
+
+pub(super) async fn checkout(directory: &Directory, select: &Select) -> Result<Checkout, Error> {
+    let plan = Plan::of(&directory.hub, Some(select));
+    let wish = Wish {
+        server: plan.server,
+        class: plan.class,
+        deadline: plan.deadline,
+        now: plan.now,
+        tried: &mut Vec::new(),
+        fresh: false,
+        may_dial: true,
+    };
+    acquire(directory, wish).await.map(|lease| Checkout { lease })
+}
+
+pub(super) fn try_checkout(directory: &Directory, select: &Select) -> Option<Checkout> {
+    let plan = Plan::of(&directory.hub, Some(select));
+    let wish = Wish {
+        server: plan.server,
+        class: plan.class,
+        deadline: plan.deadline,
+        now: plan.now,
+        tried: &mut Vec::new(),
+        fresh: false,
+        may_dial: false,
+    };
+    try_acquire(directory, wish).map(|lease| Checkout { lease })
+}
+
+impl Checkout {
+    /// The server that the connection leads to.
+    pub fn server(&self) -> &Server {
+        &self.lease.backend().server
+    }
+
+    /// The server's id.
+    pub fn server_id(&self) -> ServerId {
+        self.lease.backend().id
+    }
+
+    /// Facts about the connection.
+    pub fn info(&self) -> ConnectionInfo {
+        let conn = self.lease.conn_ref();
+        ConnectionInfo {
+            uses: conn.uses(),
+            age: self.lease.backend().hub.now().saturating_duration_since(conn.born()),
+            bytes_in: conn.bytes_in(),
+            bytes_out: conn.bytes_out(),
+        }
+    }
+
+    /// Whether the next request can be sent: the last response has been read to its end, and both
+    /// sides keep the connection open.
+    pub fn is_usable(&self) -> bool {
+        self.lease.conn_ref().is_reusable()
+    }
+
+    /// Sends a request over this connection. The response's body borrows the checkout. There is no
+    /// second try: a connection that broke is an error.
+    ///
+    /// The request's path is put behind the server's base path. The time limit is the pool's
+    /// `request_timeout`, or that of a [`Select`] in the request's extensions.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Request`] if the connection is of no further use, or the URL leads elsewhere;
+    /// otherwise as [`Pool::send`](crate::Pool::send).
+    ///
+    /// # Cancel safety
+    /// If the future is dropped after the request was begun, the connection is of no further use.
+    pub async fn send<B>(
+        &mut self,
+        request: Request<B>,
+    ) -> Result<Response<LeasedBody<'_>>, Error>
+    where
+        B: http_body::Body,
+        B::Error: Into<BoxError>,
+    {
+        let head = self.exchange(request).await?;
+        let ok = !head.status().is_server_error();
+        Ok(head.map(|()| LeasedBody::new(&mut self.lease, ok)))
+    }
+
+    /// Sends one last request over this connection. The response's body owns it, and gives it back
+    /// at its end.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the connection back, or closes it if the request was begun.
+    pub async fn into_send<B>(mut self, request: Request<B>) -> Result<Response<Body>, Error>
+    where
+        B: http_body::Body,
+        B::Error: Into<BoxError>,
+    {
+        let head = self.exchange(request).await?;
+        let ok = !head.status().is_server_error();
+        Ok(head.map(|()| Body::incoming(self.lease, ok)))
+    }
+
+    /// Closes the connection instead of giving it back.
+    pub fn discard(self) {
+        self.lease.close(CloseReason::Discarded);
+    }
+
+    async fn exchange<B>(&mut self, request: Request<B>) -> Result<Response<()>, Error>
+    where
+        B: http_body::Body,
+        B::Error: Into<BoxError>,
+    {
+        let (parts, body) = request.into_parts();
+        let body = pin!(body);
+        if !self.is_usable() {
+            let message = "the connection cannot be used any more: the last response was not read \
+                           to its end, or one side closes";
+            return Err(Error::new(ErrorKind::Request, message).retry_safe(true));
+        }
+        let Some(directory) = self.lease.backend().directory() else {
+            return Err(Error::new(ErrorKind::Closed, "the pool is closed").retry_safe(true));
+        };
+        let plan = Plan::new(&directory, &parts)?;
+        if plan.server.is_some_and(|server| server != self.server_id()) {
+            let message = "the request leads to another server than this connection";
+            return Err(Error::new(ErrorKind::Request, message).retry_safe(true));
+        }
+        let reused = self.lease.conn_ref().uses() > 0;
+        let mut running = Running::begin(&directory.hub);
+        match exchange::exchange(&mut self.lease, &parts, &plan, body).await {
+            Ok(mut head) => {
+                running.goes_on();
+                let backend = self.lease.backend();
+                let url = backend.server.shared_url().clone();
+                let info = ResponseInfo { server: backend.id, url, attempts: 1, reused };
+                drop(head.extensions_mut().insert(info));
+                Ok(head)
+            }
+            Err(error) => {
+                let attempt = exchange::attempt(&error, reused, is_idempotent(&parts.method));
+                if attempt.broken {
+                    self.lease.mark_broken();
+                }
+                let error = exchange::failed(self.lease.backend(), error, attempt.is_unseen());
+                Err(running.failed(error.after_attempts(1)))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Checkout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkout")
+            .field("server", &self.server().url())
+            .field("info", &self.info())
+            .finish()
+    }
+}

@@ -1,0 +1,218 @@
+//! One request over one connection: what sending and checking out have in common.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::request::Parts;
+use http::{Response, Uri};
+
+use crate::conn::{ExchangeError, ExchangeErrorKind, RequestHead};
+use crate::error::{BoxError, Error, ErrorKind, Phase};
+use crate::policy::retry::Attempt;
+use crate::select::Select;
+use crate::server::{Server, ServerId};
+use crate::upstream::{Backend, Count, Directory, Hub, Lease};
+
+/// How a response came about: found in the extensions of each response of the pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResponseInfo {
+    /// The server that answered.
+    pub server: ServerId,
+    /// Its base URL.
+    pub url: Arc<str>,
+    /// How often the request was sent, or a connection for it tried.
+    pub attempts: u32,
+    /// Whether the connection had served a request before.
+    pub reused: bool,
+}
+
+/// Where a request goes, and until when.
+pub(super) struct Plan {
+    pub(super) server: Option<ServerId>,
+    pub(super) class: u8,
+    pub(super) now: Instant,
+    pub(super) deadline: Option<Instant>,
+    /// The path is to be sent as it is, without the server's base path.
+    verbatim: bool,
+}
+
+impl Plan {
+    /// Reads a request's wishes and its URI.
+    pub(super) fn new(directory: &Directory, parts: &Parts) -> Result<Self, Error> {
+        let select = parts.extensions.get::<Select>();
+        let mut plan = Self::of(&directory.hub, select);
+        if let Some(server) = origin(directory, &parts.uri)? {
+            if plan.server.is_some_and(|wanted| wanted != server) {
+                return Err(refuse("the URL leads to another server than the one selected"));
+            }
+            plan.server = Some(server);
+            plan.verbatim = true;
+        }
+        Ok(plan)
+    }
+
+    pub(super) fn of(hub: &Hub, select: Option<&Select>) -> Self {
+        let now = hub.now();
+        let timeout = select.and_then(|select| select.timeout).or(hub.config.request_timeout);
+        Self {
+            server: select.and_then(|select| select.server),
+            class: select.map_or(0, |select| select.priority),
+            // A timeout beyond the clock's end is none.
+            deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
+            now,
+            verbatim: false,
+        }
+    }
+}
+
+/// The server that an absolute URL names; `None` for a path.
+fn origin(directory: &Directory, uri: &Uri) -> Result<Option<ServerId>, Error> {
+    let Some(authority) = uri.authority() else {
+        return match uri.path() {
+            path if path.starts_with('/') || path == "*" => Ok(None),
+            _ => Err(refuse("the request has no path")),
+        };
+    };
+    let Some(scheme) = uri.scheme_str() else {
+        return Err(refuse("write a path that begins with /, or an absolute URL"));
+    };
+    // Not the whole authority: it may hold a password.
+    let foreign = || {
+        let host = authority.host();
+        refuse(format!(
+            "{scheme}://{host} is not a server of this pool; add it with add_server, or send a path"
+        ))
+    };
+    let named = Server::new(format!("{scheme}://{authority}"))
+        .map_err(|source| foreign().with_source(source))?;
+    directory.by_origin(named.origin(), uri.path()).map(Some).ok_or_else(foreign)
+}
+
+fn refuse(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Request, message).retry_safe(true)
+}
+
+/// Sends the request over the connection, and reads the response's head.
+///
+/// If this future is dropped, the server's count of requests balances, and the connection is
+/// closed by its lease.
+pub(super) async fn exchange<B>(
+    lease: &mut Lease,
+    parts: &Parts,
+    plan: &Plan,
+    body: Pin<&mut B>,
+) -> Result<Response<()>, ExchangeError>
+where
+    B: http_body::Body,
+    B::Error: Into<BoxError>,
+{
+    let since = if lease.is_direct() { plan.now } else { lease.backend().hub.now() };
+    let (conn, backend) = lease.split();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let head = RequestHead {
+        method: &parts.method,
+        base_path: if plan.verbatim { "" } else { backend.server.base_path() },
+        path,
+        authority: backend.server.authority(),
+        headers: &parts.headers,
+    };
+    let mut sending = Sending { backend, outcome: Some(Count::Cancelled) };
+    backend.tally.add(Count::Requests, 1);
+    let result = conn.request(&head, body, plan.deadline).await;
+    match &result {
+        Ok(_) => {
+            sending.outcome = None;
+            let took = backend.hub.now().saturating_duration_since(since);
+            backend.response_time.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        }
+        Err(_) => sending.outcome = Some(Count::Failed),
+    }
+    result
+}
+
+/// Counts a request of the pool, from its beginning to its end.
+pub(super) struct Running<'a> {
+    hub: &'a Hub,
+    /// `None`: it goes on, with the response's body.
+    outcome: Option<Count>,
+}
+
+impl<'a> Running<'a> {
+    pub(super) fn begin(hub: &'a Hub) -> Self {
+        hub.tally.add(Count::Requests, 1);
+        Self { hub, outcome: Some(Count::Cancelled) }
+    }
+
+    pub(super) fn failed(&mut self, error: Error) -> Error {
+        self.outcome = Some(Count::Failed);
+        error
+    }
+
+    pub(super) fn goes_on(&mut self) {
+        self.outcome = None;
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.outcome {
+            self.hub.tally.add(outcome, 1);
+        }
+    }
+}
+
+/// Counts the end of a request at its server.
+struct Sending<'a> {
+    backend: &'a Backend,
+    /// `None`: it goes on, with the response's body.
+    outcome: Option<Count>,
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.outcome {
+            self.backend.tally.add(outcome, 1);
+        }
+    }
+}
+
+/// What a failed exchange means for another try.
+pub(super) fn attempt(error: &ExchangeError, reused: bool, idempotent: bool) -> Attempt {
+    Attempt {
+        broken: matches!(error.kind, ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof),
+        reused,
+        sent: error.sent,
+        received: error.received,
+        body_whole: !error.body_taken,
+        idempotent,
+    }
+}
+
+/// The error as the caller sees it.
+pub(super) fn failed(backend: &Backend, error: ExchangeError, unseen: bool) -> Error {
+    let kind = match &error.kind {
+        ExchangeErrorKind::Timeout => ErrorKind::Timeout,
+        ExchangeErrorKind::Cut => ErrorKind::Closed,
+        ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof => ErrorKind::Reset,
+        ExchangeErrorKind::Protocol(_) => ErrorKind::Protocol,
+        ExchangeErrorKind::Body(_) => ErrorKind::Body,
+        ExchangeErrorKind::Request(_) => ErrorKind::Request,
+    };
+    let message = match (kind, error.phase) {
+        (ErrorKind::Timeout, Phase::Write) => "the request could not be sent in time".to_owned(),
+        (ErrorKind::Timeout, Phase::Response) => "no response came in time".to_owned(),
+        (ErrorKind::Timeout, _) => "the response's body did not end in time".to_owned(),
+        _ => error.to_string(),
+    };
+    if kind == ErrorKind::Timeout {
+        backend.hub.count(backend, Count::Timeouts);
+    }
+    let phase = error.phase;
+    Error::new(kind, message)
+        .at(phase)
+        .from_server(backend.server.shared_url())
+        .retry_safe(unseen)
+        .with_source(error)
+}

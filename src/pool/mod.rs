@@ -1,0 +1,185 @@
+//! [`Pool`]: the handle.
+
+mod body;
+mod builder;
+mod checkout;
+mod exchange;
+mod send;
+mod shutdown;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::{Request, Response};
+
+pub use self::body::{Body, LeasedBody};
+pub use self::builder::Builder;
+pub use self::checkout::{Checkout, ConnectionInfo};
+pub use self::exchange::ResponseInfo;
+pub use self::shutdown::ShutdownReport;
+use crate::error::{BoxError, Error, ErrorKind};
+use crate::metrics::{Metrics, ServerStats};
+use crate::select::Select;
+use crate::server::{Server, ServerId};
+use crate::upstream::{CloseReason, Directory};
+
+/// A pool of connections to a set of servers. Cloning it is cheap, and shares it.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), evenkeel::Error> {
+/// use evenkeel::{Pool, Server};
+///
+/// let pool = Pool::builder()
+///     .server(Server::new("http://10.0.0.1:8080")?)
+///     .server(Server::new("http://10.0.0.2:8080")?)
+///     .build()?;
+/// let text = pool.get("/hello").await?.into_body().text().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// When the last handle is dropped the pool closes: idle connections at once, and those on loan
+/// when they come back. Nothing is lost if [`shutdown`](Self::shutdown) is never called.
+#[derive(Clone)]
+pub struct Pool {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    directory: Arc<Directory>,
+    /// The report of the shutdown, once it is done.
+    report: OnceLock<ShutdownReport>,
+    /// What was there when draining began.
+    draining: OnceLock<shutdown::Begun>,
+}
+
+impl Pool {
+    /// Begins a new pool.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn new(directory: Arc<Directory>) -> Self {
+        let inner = Inner { directory, report: OnceLock::new(), draining: OnceLock::new() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Sends a GET for `path`, which is put behind the base path of the server that is picked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Request`] if `path` is no path; otherwise as [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub async fn get(&self, path: impl AsRef<str>) -> Result<Response<Body>, Error> {
+        let path = path.as_ref();
+        let request = Request::get(path).body(Body::empty()).map_err(|source| {
+            Error::new(ErrorKind::Request, format!("{path:?} is not a path")).with_source(source)
+        })?;
+        self.send(request).await
+    }
+
+    /// Sends a request to a server of the pool, and returns the response once its head is here.
+    /// Its body streams; when it has been read to the end, or dropped, the connection goes back.
+    ///
+    /// The URI is a path, which is put behind the server's base path, or an absolute URL, whose
+    /// origin must be one of the pool's servers. Wishes travel as a [`Select`] in the request's
+    /// extensions. A [`ResponseInfo`] is in the response's.
+    ///
+    /// A server that cannot be connected to is passed over for another. A request is sent again by
+    /// itself only if the connection broke without any answer, and either nothing of the request
+    /// had been sent, or the connection had been used before and the method is idempotent.
+    ///
+    /// # Errors
+    /// [`Error::kind`] tells what went wrong, [`Error::phase`] in which step, and
+    /// [`Error::is_retry_safe`] whether the request can be sent again without the risk that it is
+    /// carried out twice. A status of 400 or more is a response, not an error.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives everything back: the place in line, the permit, the connection,
+    /// which is closed if the request had been begun.
+    pub async fn send<B>(&self, request: Request<B>) -> Result<Response<Body>, Error>
+    where
+        B: http_body::Body,
+        B::Error: Into<BoxError>,
+    {
+        send::send(&self.inner.directory, request).await
+    }
+
+    /// Takes a connection on loan, to send several requests over the same one. Dropping the
+    /// checkout gives it back.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), as far as getting a connection goes.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the line; a connection that had been granted goes to the next.
+    pub async fn checkout(&self, select: Select) -> Result<Checkout, Error> {
+        checkout::checkout(&self.inner.directory, &select).await
+    }
+
+    /// Takes an idle connection on loan, if there is one now. Never waits, and opens none.
+    pub fn try_checkout(&self, select: &Select) -> Option<Checkout> {
+        checkout::try_checkout(&self.inner.directory, select)
+    }
+
+    /// Adds a server. If it is in the pool already, nothing changes, and its id is returned.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] if the pool is closed.
+    pub fn add_server(&self, server: Server) -> Result<ServerId, Error> {
+        self.inner.directory.add(server)
+    }
+
+    /// Takes a server out of the pool. It gets no request from now on; its idle connections are
+    /// closed, those on loan when they come back, and those who wait for it are sent to others.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if it is not, or no longer, in the pool.
+    pub fn remove_server(&self, id: ServerId) -> Result<(), Error> {
+        self.inner.directory.remove(id)
+    }
+
+    /// Closes every connection that is idle now.
+    pub fn close_idle(&self) {
+        for backend in self.inner.directory.servers() {
+            for seen in backend.gate.idle.parked() {
+                backend.close_idle_if(seen, CloseReason::Discarded);
+            }
+        }
+    }
+
+    /// What the pool has done and is doing.
+    pub fn metrics(&self) -> Metrics {
+        self.inner.directory.metrics()
+    }
+
+    /// What each server has done and is doing, in the order in which they were added.
+    pub fn server_stats(&self) -> Vec<ServerStats> {
+        self.inner.directory.server_stats()
+    }
+
+    /// Shuts the pool down. New calls and callers in line get [`ErrorKind::Closed`] at once; idle
+    /// connections are closed; what is on loan may end within `grace`, and is then cut. Returns
+    /// when that is done and background work has ended. Every caller gets the same report.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not undo it: the pool stays closed to new calls, and what is on
+    /// loan ends by itself.
+    pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
+        self.inner.shutdown(grace).await
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        shutdown::close(&self.directory);
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("servers", &self.inner.directory).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,77 @@
+//! The way of a request: a connection, an exchange, and whether to try again.
+
+use std::pin::pin;
+
+use http::{Request, Response};
+
+use super::body::Body;
+use super::exchange::{self, Plan, ResponseInfo, Running};
+use crate::error::{BoxError, Error};
+use crate::policy::retry::is_idempotent;
+use crate::upstream::{Directory, Wish, acquire};
+
+/// A connection that was idle when the request began is trusted once more after one has failed;
+/// after that only a new one will do.
+const TRUSTED: u32 = 1;
+
+/// Sends a request: see [`Pool::send`](crate::Pool::send).
+pub(super) async fn send<B>(
+    directory: &Directory,
+    request: Request<B>,
+) -> Result<Response<Body>, Error>
+where
+    B: http_body::Body,
+    B::Error: Into<BoxError>,
+{
+    let (parts, body) = request.into_parts();
+    let mut body = pin!(body);
+    let plan = Plan::new(directory, &parts)?;
+    let hub = &*directory.hub;
+    let mut running = Running::begin(hub);
+    let mut tried = Vec::new();
+    let mut broken = 0;
+    loop {
+        let wish = Wish {
+            server: plan.server,
+            class: plan.class,
+            deadline: plan.deadline,
+            now: plan.now,
+            tried: &mut tried,
+            fresh: broken > TRUSTED,
+            may_dial: true,
+        };
+        let mut lease = match acquire(directory, wish).await {
+            Ok(lease) => lease,
+            Err(error) => return Err(running.failed(error)),
+        };
+        let attempts = broken + 1 + u32::try_from(tried.len()).unwrap_or(u32::MAX);
+        let reused = lease.is_reused();
+        match exchange::exchange(&mut lease, &parts, &plan, body.as_mut()).await {
+            Ok(head) => {
+                running.goes_on();
+                let info = ResponseInfo {
+                    server: lease.backend().id,
+                    url: lease.backend().server.shared_url().clone(),
+                    attempts,
+                    reused,
+                };
+                let ok = !head.status().is_server_error();
+                let mut response = head.map(|()| Body::incoming(lease, ok));
+                drop(response.extensions_mut().insert(info));
+                return Ok(response);
+            }
+            Err(error) => {
+                let attempt = exchange::attempt(&error, reused, is_idempotent(&parts.method));
+                if attempt.broken {
+                    lease.mark_broken();
+                }
+                if attempt.may_retry() && broken <= TRUSTED {
+                    broken += 1;
+                    continue;
+                }
+                let error = exchange::failed(lease.backend(), error, attempt.is_unseen());
+                return Err(running.failed(error.after_attempts(attempts)));
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The end of a pool: drained, then cut.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::Inner;
+use crate::lockfree::lifecycle::State;
+use crate::lockfree::settle;
+use crate::rt::Background;
+use crate::sync::Ordering;
+use crate::upstream::{Count, Directory};
+
+/// What a shutdown did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Connections on loan when it began, and given back within the time.
+    pub completed: u64,
+    /// Connections that were still on loan at the end of the time, and cut.
+    pub cut: u64,
+    /// Idle connections closed.
+    pub idle_closed: u64,
+    /// Callers in line who were sent away.
+    pub waiters_failed: u64,
+}
+
+/// What was there when draining began.
+#[derive(Debug)]
+pub(super) struct Begun {
+    on_loan: u64,
+    idle_closed: u64,
+    waiters_failed: u64,
+}
+
+impl Inner {
+    pub(super) async fn shutdown(&self, grace: Duration) -> ShutdownReport {
+        let hub = &self.directory.hub;
+        let deadline = hub.now().checked_add(grace);
+        self.draining.get_or_init(|| begin(&self.directory));
+
+        let mut sleep = deadline.map(|deadline| hub.runtime().timer().sleep_until(deadline));
+        let mut watcher = hub.lifecycle.watch();
+        let at_rest = || hub.total.in_use() == 0 && !self.is_driven();
+        poll_fn(|cx| {
+            let done = |state| state == State::Closed || at_rest();
+            if watcher.poll_until(cx, done).is_ready() {
+                return Poll::Ready(());
+            }
+            match &mut sleep {
+                Some(sleep) => sleep.as_mut().poll(cx),
+                None => Poll::Pending,
+            }
+        })
+        .await;
+        let report = self.report.get_or_init(|| self.report()).clone();
+        close(&self.directory);
+        report
+    }
+
+    /// Whether background work that the pool itself started is still running.
+    fn is_driven(&self) -> bool {
+        let hub = &self.directory.hub;
+        // Ordering: Acquire pairs with the driver's end.
+        !matches!(hub.runtime().background(), Background::None)
+            && hub.driven.load(Ordering::Acquire)
+    }
+
+    fn report(&self) -> ShutdownReport {
+        let begun = self.draining.get_or_init(|| begin(&self.directory));
+        let cut = self.directory.hub.total.in_use();
+        ShutdownReport {
+            completed: begun.on_loan.saturating_sub(cut),
+            cut,
+            idle_closed: begun.idle_closed,
+            waiters_failed: begun.waiters_failed,
+        }
+    }
+}
+
+/// Closes the pool to new calls, sends those in line away, and closes what is idle.
+fn begin(directory: &Directory) -> Begun {
+    let hub = &directory.hub;
+    let closed_before = hub.tally.read().of(Count::ClosedShutdown);
+    hub.lifecycle.drain();
+    hub.driver.wake();
+    let mut waiters_failed = 0;
+    let servers = directory.servers();
+    for backend in &servers {
+        waiters_failed += u64::from(backend.gate.ledger.counts().waiting);
+        settle::shut(&**backend);
+    }
+    let begun = Begun {
+        on_loan: hub.total.in_use(),
+        idle_closed: hub.tally.read().of(Count::ClosedShutdown) - closed_before,
+        waiters_failed,
+    };
+    hub.after_close();
+    begun
+}
+
+/// Closes the pool at once: what is on loan is cut.
+pub(super) fn close(directory: &Directory) {
+    let hub = &directory.hub;
+    hub.lifecycle.close();
+    hub.driver.wake();
+    for backend in directory.servers() {
+        settle::shut(&*backend);
+        backend.cut();
+    }
+    // Servers that stand in line for a permit would keep themselves, and us, alive.
+    while let Some((backend, need)) = hub.total.pop() {
+        drop((backend, need));
+    }
+}

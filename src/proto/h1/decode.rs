@@ -1,0 +1,233 @@
+//! The head of a response: from bytes to status and fields.
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{StatusCode, Version};
+use httparse::{Header, ParserConfig, Status};
+
+use super::error::ProtocolError;
+
+/// How much of a head is accepted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadLimits {
+    /// Bytes of one head. Interim heads together may have as many again.
+    pub(crate) max_bytes: usize,
+    /// Fields of one head, and of a trailer section.
+    pub(crate) max_fields: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self {
+            max_bytes: 64 * 1024,
+            max_fields: 512,
+        }
+    }
+}
+
+/// The head of a final response.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ResponseHead {
+    pub(crate) version: Version,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+}
+
+/// What the bytes so far amount to.
+#[derive(Debug)]
+pub(crate) enum Decoded {
+    /// Less than a head.
+    Partial,
+    /// An interim response, `len` bytes long.
+    Interim { len: usize },
+    /// A final response, `len` bytes long.
+    Final { len: usize, head: ResponseHead },
+}
+
+/// Most heads fit; only one that does not costs an allocation for the parser's table.
+const USUAL_FIELDS: usize = 64;
+
+/// Decodes one head from a buffer that begins with it and grows.
+#[derive(Debug, Default)]
+pub(crate) struct HeadDecoder {
+    /// Up to here there is no end of head. Zero: the bytes have not been looked at.
+    scanned: usize,
+}
+
+impl HeadDecoder {
+    /// Looks at `input`: all the bytes since the start of the head.
+    ///
+    /// The first look parses at once, because nearly every head comes in one piece. If it is not
+    /// whole, later looks only search the new bytes for its end: parsing from the start each time
+    /// would make a head that trickles in cost the square of its length.
+    pub(crate) fn decode(
+        &mut self,
+        input: &[u8],
+        limits: &HeadLimits,
+    ) -> Result<Decoded, ProtocolError> {
+        if input.is_empty() {
+            return Ok(Decoded::Partial);
+        }
+        // The parser skips empty lines before the status line; a stray CRLF from the last
+        // response must not be forgiven so.
+        let start = b"HTTP/1.";
+        let known = start.len().min(input.len());
+        if input[..known] != start[..known] {
+            return Err(ProtocolError::NotHttp1);
+        }
+        if self.scanned > 0 && !end_of_head(input, self.scanned) {
+            self.scanned = input.len();
+            return check_length(input.len(), limits).map(|()| Decoded::Partial);
+        }
+        self.scanned = input.len();
+        let decoded = parse(input, limits)?;
+        let len = match &decoded {
+            Decoded::Partial => input.len(),
+            Decoded::Interim { len } | Decoded::Final { len, .. } => *len,
+        };
+        check_length(len, limits)?;
+        Ok(decoded)
+    }
+}
+
+fn check_length(len: usize, limits: &HeadLimits) -> Result<(), ProtocolError> {
+    if len > limits.max_bytes {
+        Err(ProtocolError::HeadTooLarge)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether an empty line ends behind `scanned`. The last three bytes before it are looked at again:
+/// the empty line may have been cut in two.
+fn end_of_head(input: &[u8], scanned: usize) -> bool {
+    let tail = &input[scanned.saturating_sub(3)..];
+    tail.windows(2).any(|pair| pair == b"\n\n") || tail.windows(3).any(|three| three == b"\n\r\n")
+}
+
+fn parse(input: &[u8], limits: &HeadLimits) -> Result<Decoded, ProtocolError> {
+    let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
+    let table = &mut usual[..USUAL_FIELDS.min(limits.max_fields)];
+    match parse_into(table, input) {
+        Err(httparse::Error::TooManyHeaders) if limits.max_fields > USUAL_FIELDS => {
+            let mut large = vec![MaybeUninit::uninit(); limits.max_fields];
+            parse_into(&mut large, input)
+        }
+        other => other,
+    }
+    .map_err(|error| match error {
+        httparse::Error::TooManyHeaders => ProtocolError::TooManyFields,
+        httparse::Error::Version => ProtocolError::NotHttp1,
+        // A line that begins with a blank is reported as a bad name or value; say what it is.
+        _ if is_folded(input) => ProtocolError::Folded,
+        _ => ProtocolError::Head,
+    })?
+}
+
+fn parse_into<'input>(
+    table: &mut [MaybeUninit<Header<'input>>],
+    input: &'input [u8],
+) -> Result<Result<Decoded, ProtocolError>, httparse::Error> {
+    let mut response = httparse::Response::new(&mut []);
+    // Each leniency that the parser knows stays off: no blank before a colon, no folded lines, no
+    // skipping of bad ones. RFC 9112 section 5.1 makes the first a known way to smuggle.
+    let config = ParserConfig::default();
+    match config.parse_response_with_uninit_headers(&mut response, input, table)? {
+        Status::Partial => Ok(Ok(Decoded::Partial)),
+        Status::Complete(len) => Ok(finish(&response, &input[..len])),
+    }
+}
+
+fn finish(response: &httparse::Response<'_, '_>, bytes: &[u8]) -> Result<Decoded, ProtocolError> {
+    let status = response
+        .code
+        .and_then(|code| StatusCode::from_u16(code).ok());
+    let status = status.ok_or(ProtocolError::Head)?;
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(ProtocolError::Upgrade);
+    }
+    if status.is_informational() {
+        return Ok(Decoded::Interim { len: bytes.len() });
+    }
+    let version = if response.version == Some(0) {
+        Version::HTTP_10
+    } else {
+        Version::HTTP_11
+    };
+    let headers = fields(response.headers, bytes).ok_or(ProtocolError::Head)?;
+    Ok(Decoded::Final {
+        len: bytes.len(),
+        head: ResponseHead {
+            version,
+            status,
+            headers,
+        },
+    })
+}
+
+/// Makes a map of parsed fields, whose values all are slices of one copy of `bytes`.
+pub(super) fn fields(parsed: &[Header<'_>], bytes: &[u8]) -> Option<HeaderMap> {
+    let shared = share(bytes);
+    let mut headers = HeaderMap::try_with_capacity(parsed.len()).ok()?;
+    for field in parsed {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        let value = if field.value.is_empty() {
+            HeaderValue::from_static("")
+        } else {
+            let at = field
+                .value
+                .as_ptr()
+                .addr()
+                .checked_sub(bytes.as_ptr().addr())?;
+            HeaderValue::from_maybe_shared(shared.slice(at..at + field.value.len())).ok()?
+        };
+        headers.try_append(name, value).ok()?;
+    }
+    Some(headers)
+}
+
+fn is_folded(input: &[u8]) -> bool {
+    input
+        .windows(2)
+        .any(|pair| matches!(pair, b"\n " | b"\n\t"))
+}
+
+/// A copy of `bytes` in one allocation.
+///
+/// `Bytes::copy_from_slice` would make a second one at the first slice, for the reference count.
+/// With an owner of fixed size, count and bytes live in the same block.
+fn share(bytes: &[u8]) -> Bytes {
+    match bytes.len() {
+        0..=256 => Block::<256>::bytes(bytes),
+        257..=512 => Block::<512>::bytes(bytes),
+        513..=1024 => Block::<1024>::bytes(bytes),
+        _ => Bytes::copy_from_slice(bytes),
+    }
+}
+
+struct Block<const N: usize> {
+    len: usize,
+    memory: [u8; N],
+}
+
+impl<const N: usize> Block<N> {
+    fn bytes(from: &[u8]) -> Bytes {
+        let mut block = Self {
+            len: from.len(),
+            memory: [0; N],
+        };
+        block.memory[..from.len()].copy_from_slice(from);
+        Bytes::from_owner(block)
+    }
+}
+
+impl<const N: usize> AsRef<[u8]> for Block<N> {
+    fn as_ref(&self) -> &[u8] {
+        &self.memory[..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests;

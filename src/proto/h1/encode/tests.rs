@@ -1,0 +1,230 @@
+//! Request heads as bytes, and who owns the framing.
+
+use super::*;
+
+fn hint(exact: Option<u64>) -> BodyHint {
+    let size = exact.map_or_else(SizeHint::default, SizeHint::with_exact);
+    BodyHint {
+        ended: exact == Some(0),
+        size,
+    }
+}
+
+fn fields(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(*name, HeaderValue::from_static(value));
+    }
+    headers
+}
+
+fn encode(
+    method: &Method,
+    path: &str,
+    pairs: &[(&'static str, &'static str)],
+    body: &BodyHint,
+) -> Result<(String, Encoded), EncodeError> {
+    let headers = fields(pairs);
+    let head = RequestHead {
+        method,
+        base_path: "/base",
+        path,
+        authority: "example.com:8080",
+        headers: &headers,
+    };
+    let mut out = Buffer::default();
+    let encoded = request(&mut out, &head, body)?;
+    Ok((String::from_utf8(out.data().to_vec()).unwrap(), encoded))
+}
+
+fn text(method: &Method, pairs: &[(&'static str, &'static str)], exact: Option<u64>) -> String {
+    encode(method, "/p?q", pairs, &hint(exact)).unwrap().0
+}
+
+#[test]
+fn a_get_is_a_line_a_host_and_the_callers_fields() {
+    let (text, encoded) = encode(
+        &Method::GET,
+        "/p?q",
+        &[("x-a", "1"), ("x-a", "2")],
+        &hint(Some(0)),
+    )
+    .unwrap();
+    assert_eq!(
+        text,
+        "GET /base/p?q HTTP/1.1\r\nhost: example.com:8080\r\nx-a: 1\r\nx-a: 2\r\n\r\n"
+    );
+    assert_eq!(
+        encoded,
+        Encoded {
+            sending: Sending::Done,
+            close: false
+        }
+    );
+}
+
+#[test]
+fn the_callers_host_is_sent_alone_and_two_are_refused() {
+    let one = text(&Method::GET, &[("host", "other")], Some(0));
+    assert!(one.contains("\r\nhost: other\r\n"), "{one}");
+    assert_eq!(one.matches("host").count(), 1);
+    let two = encode(
+        &Method::GET,
+        "/",
+        &[("host", "a"), ("host", "b")],
+        &hint(Some(0)),
+    );
+    assert_eq!(two.unwrap_err(), EncodeError::Host);
+}
+
+#[test]
+fn framing_is_derived_from_the_body() {
+    for method in [Method::GET, Method::DELETE, Method::HEAD, Method::OPTIONS] {
+        let empty = text(&method, &[], Some(0));
+        assert!(
+            !empty.contains("content-length") && !empty.contains("transfer"),
+            "{empty}"
+        );
+    }
+    for method in [Method::POST, Method::PUT, Method::PATCH] {
+        let empty = text(&method, &[], Some(0));
+        assert!(empty.ends_with("\r\ncontent-length: 0\r\n\r\n"), "{empty}");
+    }
+    for method in [Method::GET, Method::POST] {
+        let known = text(&method, &[], Some(1234));
+        assert!(
+            known.ends_with("\r\ncontent-length: 1234\r\n\r\n"),
+            "{known}"
+        );
+        let unknown = text(&method, &[], None);
+        assert!(
+            unknown.ends_with("\r\ntransfer-encoding: chunked\r\n\r\n"),
+            "{unknown}"
+        );
+    }
+    let most = text(&Method::PUT, &[], Some(u64::MAX));
+    assert!(
+        most.contains("content-length: 18446744073709551615\r\n"),
+        "{most}"
+    );
+}
+
+#[test]
+fn a_length_that_agrees_is_written_once() {
+    let post = text(
+        &Method::POST,
+        &[("content-length", "5"), ("content-length", "5")],
+        Some(5),
+    );
+    assert_eq!(post.matches("content-length: 5\r\n").count(), 1, "{post}");
+    let get = text(&Method::GET, &[("content-length", "0")], Some(0));
+    assert_eq!(get.matches("content-length: 0\r\n").count(), 1, "{get}");
+}
+
+#[test]
+fn a_length_may_be_stated_for_a_body_that_does_not_know_its_own() {
+    let (text, encoded) =
+        encode(&Method::PUT, "/", &[("content-length", "7")], &hint(None)).unwrap();
+    assert!(
+        text.contains("content-length: 7\r\n") && !text.contains("chunked"),
+        "{text}"
+    );
+    assert_eq!(encoded.sending, Sending::Length { left: 7 });
+    let mut size = SizeHint::new();
+    size.set_lower(8);
+    size.set_upper(10);
+    let between = BodyHint { ended: false, size };
+    let put = |length| encode(&Method::PUT, "/", &[("content-length", length)], &between);
+    let mismatch = |stated, actual| EncodeError::LengthMismatch { stated, actual };
+    assert_eq!(put("7").unwrap_err(), mismatch(7, 8));
+    assert!(put("8").is_ok());
+    assert!(put("10").is_ok());
+    assert_eq!(put("11").unwrap_err(), mismatch(11, 10));
+}
+
+#[test]
+fn contradictory_framing_is_refused() {
+    let post = |pairs: &[_], exact| {
+        encode(&Method::POST, "/", pairs, &hint(exact))
+            .map(|_| ())
+            .unwrap_err()
+    };
+    let mismatch = |stated, actual| EncodeError::LengthMismatch { stated, actual };
+    assert_eq!(post(&[("content-length", "4")], Some(5)), mismatch(4, 5));
+    assert_eq!(post(&[("content-length", "6")], Some(5)), mismatch(6, 5));
+    assert_eq!(post(&[("content-length", "6")], Some(0)), mismatch(6, 0));
+    for junk in ["", "+5", "5x", "0x5", "5, 6", "99999999999999999999"] {
+        assert_eq!(
+            post(&[("content-length", junk)], Some(5)),
+            EncodeError::ContentLength
+        );
+    }
+    for coding in ["chunked", "gzip", "identity", ""] {
+        for exact in [Some(5), None] {
+            let error = post(&[("transfer-encoding", coding)], exact);
+            assert_eq!(error, EncodeError::TransferEncoding);
+        }
+    }
+}
+
+#[test]
+fn announced_trailers_choose_chunks() {
+    let chunks = text(&Method::POST, &[("trailer", "x-sum")], Some(5));
+    assert!(
+        chunks.ends_with("transfer-encoding: chunked\r\n\r\n"),
+        "{chunks}"
+    );
+    let nothing = text(&Method::GET, &[("trailer", "x-sum")], Some(0));
+    assert!(!nothing.contains("chunked"), "{nothing}");
+}
+
+#[test]
+fn close_is_noticed_in_any_case() {
+    let close = |value| {
+        encode(&Method::GET, "/", &[("connection", value)], &hint(Some(0)))
+            .unwrap()
+            .1
+            .close
+    };
+    assert!(close("close") && close("Keep-Alive, CLOSE"));
+    assert!(!close("keep-alive") && !close("enclosed"));
+}
+
+#[test]
+fn connect_and_a_trace_with_a_body_are_refused() {
+    let refused = |method, exact| encode(method, "/", &[], &hint(exact)).unwrap_err();
+    assert_eq!(refused(&Method::CONNECT, Some(0)), EncodeError::Connect);
+    assert_eq!(refused(&Method::TRACE, Some(1)), EncodeError::TraceBody);
+    assert_eq!(refused(&Method::TRACE, None), EncodeError::TraceBody);
+    assert!(encode(&Method::TRACE, "/", &[], &hint(Some(0))).is_ok());
+}
+
+#[test]
+fn targets_are_joined_encoded_or_refused() {
+    let target = |method, path| {
+        let line = encode(method, path, &[], &hint(Some(0)))?.0;
+        Ok::<_, EncodeError>(line.split(' ').nth(1).unwrap().to_owned())
+    };
+    assert_eq!(target(&Method::GET, "/").unwrap(), "/base/");
+    assert_eq!(target(&Method::GET, "?q=1").unwrap(), "/base/?q=1");
+    assert_eq!(
+        target(&Method::GET, "/a%20b/{}|^\"?x=[]").unwrap(),
+        "/base/a%20b/{}|^\"?x=[]"
+    );
+    assert_eq!(target(&Method::GET, "/é?ü").unwrap(), "/base/%C3%A9?%C3%BC");
+    assert_eq!(target(&Method::OPTIONS, "*").unwrap(), "*");
+    for (method, bad) in [
+        (&Method::GET, "*"),
+        (&Method::GET, "/a b"),
+        (&Method::GET, "/a\r\nx: y"),
+        (&Method::GET, "/a#b"),
+        (&Method::GET, "/a\u{7f}"),
+        (&Method::GET, "/é b"),
+    ] {
+        assert_eq!(
+            target(method, bad).unwrap_err(),
+            EncodeError::Target,
+            "{bad:?}"
+        );
+    }
+}

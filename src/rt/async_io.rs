@@ -1,0 +1,214 @@
+//! Sockets, timers and names over the async-io reactor.
+
+use std::future::Future;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use async_io::Async;
+use futures_io::{AsyncRead, AsyncWrite};
+use socket2::SockRef;
+
+use super::{
+    BoxFuture, Connector, Liveness, Resolve, Sleep, Target, Timer, Transport, TransportInfo, socket,
+};
+
+/// The clock and the connector. async-io has one reactor per process, so this has no state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AsyncIo;
+
+impl Timer for AsyncIo {
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        Box::pin(Nap(async_io::Timer::at(deadline)))
+    }
+}
+
+struct Nap(async_io::Timer);
+
+impl Future for Nap {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(cx).map(drop)
+    }
+}
+
+impl Sleep for Nap {
+    fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
+        self.0.set_at(deadline);
+    }
+}
+
+impl Connector for AsyncIo {
+    fn connect<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
+        Box::pin(async move {
+            let stream = AsyncIoStream::connect(target).await?;
+            Ok(Box::new(stream) as Box<dyn Transport>)
+        })
+    }
+}
+
+struct AsyncIoStream {
+    stream: Async<TcpStream>,
+    peer: SocketAddr,
+}
+
+impl AsyncIoStream {
+    async fn connect(target: &Target) -> io::Result<Self> {
+        let peer = target.addr;
+        let stream = Async::<TcpStream>::connect(peer).await?;
+        socket::set_options(SockRef::from(stream.get_ref()), target.keep_alive)?;
+        Ok(Self { stream, peer })
+    }
+
+    /// Waits for readability first, then reads.
+    ///
+    /// The usual order, reading first and waiting on "would block", costs two useless system
+    /// calls per request here: the read right after a request was written is a certain miss; and
+    /// a read that succeeds without having waited leaves the reactor's note of that readiness
+    /// behind, so that the next wait ends at once, for nothing.
+    fn poll_read_with<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut read: impl FnMut(&TcpStream) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            ready!(self.stream.poll_readable(cx))?;
+            match read(self.stream.get_ref()) {
+                Err(error) if is_retry(&error) => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// Writes first, and waits for writability only when the socket is full: it seldom is.
+    fn poll_write_with<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&TcpStream) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            match write(self.stream.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+            ready!(self.stream.poll_writable(cx))?;
+        }
+    }
+}
+
+fn is_retry(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
+impl AsyncRead for AsyncIoStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_read_with(cx, |mut stream| stream.read(buf))
+    }
+
+    fn poll_read_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_read_with(cx, |mut stream| stream.read_vectored(bufs))
+    }
+}
+
+impl AsyncWrite for AsyncIoStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(cx, |mut stream| stream.write(buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(cx, |mut stream| stream.write_vectored(bufs))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(match self.stream.get_ref().shutdown(Shutdown::Write) {
+            // The peer was faster: there is nothing left to close.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result,
+        })
+    }
+}
+
+impl Transport for AsyncIoStream {
+    // async-io registers interest for one event at a time, and asks the kernel anew each time. A
+    // raw read behind its back can at worst make one wait end early, which `poll_read_with`
+    // answers by waiting again.
+    fn try_read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        socket::read(SockRef::from(self.stream.get_ref()), buf)
+    }
+
+    fn try_peek(&mut self) -> Liveness {
+        socket::peek(SockRef::from(self.stream.get_ref()))
+    }
+
+    fn info(&self) -> TransportInfo {
+        TransportInfo {
+            local: self.stream.get_ref().local_addr().ok(),
+            peer: Some(self.peer),
+        }
+    }
+
+    fn abort(&mut self) {
+        socket::abort(SockRef::from(self.stream.get_ref()));
+    }
+}
+
+/// The system's resolver, on the thread pool of the `blocking` crate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnblockedLookup;
+
+impl Resolve for UnblockedLookup {
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async move {
+            if let Ok(ip) = host.parse::<IpAddr>() {
+                return Ok(vec![SocketAddr::new(ip, port)]);
+            }
+            let host = host.to_owned();
+            blocking::unblock(move || Ok((host, port).to_socket_addrs()?.collect())).await
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rt::tests::assert_options;
+
+    #[test]
+    fn options_are_set_on_the_socket() {
+        assert_options(|target, check| {
+            let stream = futures_lite::future::block_on(AsyncIoStream::connect(target)).unwrap();
+            check(SockRef::from(stream.stream.get_ref()));
+        });
+    }
+}

@@ -1,0 +1,250 @@
+//! Sockets, timers and names of a tokio runtime.
+//!
+//! tokio finds its runtime in a thread-local. Here it is entered through the handle around
+//! whatever looks for it, so a pool may be used from any thread. The runtime must have been built
+//! with `enable_all`, and must run: a `current_thread` runtime does so inside `block_on` only.
+//!
+//! What is left of a runtime that has shut down: sockets and look-ups answer with errors, sleeps
+//! end at once. (tokio's own sleeps panic then.)
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use futures_io::{AsyncRead, AsyncWrite};
+use socket2::SockRef;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::{
+    BoxFuture, Connector, Liveness, Resolve, Sleep, Target, Timer, Transport, TransportInfo, socket,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Clock, connector and resolver of one tokio runtime.
+#[derive(Clone, Debug)]
+pub(super) struct Tokio {
+    handle: Handle,
+    life: Arc<Life>,
+}
+
+impl Tokio {
+    pub(super) fn new(handle: Handle) -> Self {
+        let life = Arc::new(Life(handle.spawn(std::future::pending())));
+        Self { handle, life }
+    }
+
+    async fn open(&self, target: &Target) -> io::Result<TokioStream> {
+        if self.life.is_over() {
+            return Err(shut_down());
+        }
+        let peer = target.addr;
+        let socket = if peer.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket::set_options(SockRef::from(&socket), target.keep_alive)?;
+        let future = Box::pin(socket.connect(peer));
+        let stream = Entered {
+            handle: &self.handle,
+            future,
+        }
+        .await?;
+        Ok(TokioStream { stream, peer })
+    }
+}
+
+/// Tells whether the runtime still runs, which a [`Handle`] does not: a task without end, ended
+/// only by the runtime's shutdown (or with this value). A runtime ends its tasks before its
+/// timers and sockets.
+#[derive(Debug)]
+struct Life(JoinHandle<()>);
+
+impl Life {
+    fn is_over(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn shut_down() -> io::Error {
+    io::Error::other("the tokio runtime has shut down")
+}
+
+/// Polls in the runtime's context, and makes an error of a panic: tokio panics where the runtime
+/// lacks what is asked of it (a driver, a thread), and a pool should say so in its own errors.
+struct Entered<'a, F> {
+    handle: &'a Handle,
+    future: Pin<Box<F>>,
+}
+
+impl<T, F: Future<Output = io::Result<T>>> Future for Entered<'_, F> {
+    type Output = io::Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let _context = self.handle.enter();
+        // Unwind safety: after a panic the future is only dropped.
+        catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx))).unwrap_or_else(|_| {
+            Poll::Ready(Err(io::Error::other(
+                "the tokio runtime has no sockets: build it with `enable_all`",
+            )))
+        })
+    }
+}
+
+impl Timer for Tokio {
+    /// # Panics
+    /// If the runtime was built without timers; tokio's message says so.
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        let _context = self.handle.enter();
+        let sleep = Box::pin(tokio::time::sleep_until(deadline.into()));
+        Box::pin(Nap {
+            sleep,
+            life: self.life.clone(),
+        })
+    }
+}
+
+struct Nap {
+    sleep: Pin<Box<tokio::time::Sleep>>,
+    life: Arc<Life>,
+}
+
+impl Future for Nap {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.life.is_over() {
+            return Poll::Ready(());
+        }
+        // The runtime may shut down on another thread just now, and then tokio panics.
+        // Unwind safety: a sleep whose runtime has gone is never polled again, see above.
+        match catch_unwind(AssertUnwindSafe(|| self.sleep.as_mut().poll(cx))) {
+            Ok(poll) => poll,
+            Err(_) if self.life.is_over() => Poll::Ready(()),
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+}
+
+impl Sleep for Nap {
+    fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
+        self.sleep.as_mut().reset(deadline.into());
+    }
+}
+
+impl Connector for Tokio {
+    fn connect<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
+        Box::pin(async move {
+            let stream = self.open(target).await?;
+            Ok(Box::new(stream) as Box<dyn Transport>)
+        })
+    }
+}
+
+impl Resolve for Tokio {
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async move {
+            if let Ok(ip) = host.parse::<IpAddr>() {
+                return Ok(vec![SocketAddr::new(ip, port)]);
+            }
+            let host = host.to_owned();
+            let lookup = move || Ok((host, port).to_socket_addrs()?.collect());
+            // A panic here means that the system refused one more thread.
+            let lookup = catch_unwind(AssertUnwindSafe(|| self.handle.spawn_blocking(lookup)))
+                .map_err(|_| io::Error::other("the tokio runtime could start no thread"))?;
+            lookup.await.unwrap_or_else(|_| Err(shut_down()))
+        })
+    }
+}
+
+struct TokioStream {
+    stream: TcpStream,
+    peer: SocketAddr,
+}
+
+impl AsyncRead for TokioStream {
+    // Read at once: tokio remembers when a socket was drained, and then makes no system call.
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+}
+
+impl AsyncWrite for TokioStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl Transport for TokioStream {
+    // Raw, past tokio's memory of readiness: that memory answers "would block" without a system
+    // call until the reactor has run again, even with the peer's end of stream in the kernel.
+    //
+    // Reading behind its back breaks nothing. tokio may believe in bytes that were taken here:
+    // its next read then meets "would block", forgets the belief and waits. It cannot miss
+    // bytes: the kernel reports each arrival as a new edge, whoever read the ones before, and a
+    // raw read that finds nothing changes neither side.
+    fn try_read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        socket::read(SockRef::from(&self.stream), buf)
+    }
+
+    fn try_peek(&mut self) -> Liveness {
+        socket::peek(SockRef::from(&self.stream))
+    }
+
+    fn info(&self) -> TransportInfo {
+        TransportInfo {
+            local: self.stream.local_addr().ok(),
+            peer: Some(self.peer),
+        }
+    }
+
+    fn abort(&mut self) {
+        socket::abort(SockRef::from(&self.stream));
+    }
+}

@@ -1,0 +1,149 @@
+//! [`Driver`]: all background work of a pool as one future.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::reaper;
+use crate::rt::{Background, BoxFuture, Sleep};
+use crate::sync::Ordering;
+use crate::upstream::{Directory, Hub};
+
+/// How long a connection attempt may go on after the last caller who wanted it has gone.
+const DIAL_GRACE: Duration = Duration::from_secs(5);
+
+/// The background work of a pool, for a caller who polls it: see
+/// [`Builder::build_with_driver`](crate::Builder::build_with_driver). It ends with the pool, and
+/// may be dropped at any time: the pool then goes on without.
+#[must_use = "background work is done only while the driver is polled"]
+pub struct Driver(BoxFuture<'static, ()>);
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Driver")
+    }
+}
+
+/// The driver of a pool. It holds no server and no pool, so that those can end.
+pub(crate) fn driver(directory: &Arc<Directory>) -> Driver {
+    let (hub, directory) = (directory.hub.clone(), Arc::downgrade(directory));
+    Driver(Box::pin(async move {
+        let mut work = Work::new(&hub, directory);
+        poll_fn(|cx| work.poll(cx)).await;
+    }))
+}
+
+/// Has background work begin with the first connection, where the runtime has a place for it.
+pub(crate) fn arm(directory: &Arc<Directory>) {
+    let background = directory.hub.runtime().background().clone();
+    if matches!(background, Background::None) {
+        return;
+    }
+    let weak = Arc::downgrade(directory);
+    directory.hub.at_first_dial(move || {
+        let Some(directory) = weak.upgrade() else {
+            return;
+        };
+        let driver = driver(&directory);
+        match &background {
+            Background::Spawned(spawner) => spawner.spawn(driver.0),
+            Background::Thread => start_thread(driver),
+            Background::None => {}
+        }
+    });
+}
+
+fn start_thread(driver: Driver) {
+    let thread = std::thread::Builder::new().name("evenkeel".to_owned());
+    // Without a thread there is no background work, and all else holds: `metrics().background`
+    // tells.
+    drop(thread.spawn(move || futures_lite::future::block_on(driver)));
+}
+
+/// Something left behind by a caller, and until when it may go on.
+struct Errand {
+    future: BoxFuture<'static, ()>,
+    until: Instant,
+}
+
+struct Work<'a> {
+    hub: &'a Hub,
+    directory: Weak<Directory>,
+    errands: Vec<Errand>,
+    sleep: Pin<Box<dyn Sleep>>,
+    sweep_at: Instant,
+    /// How often in a row the sleep ended before its time.
+    early: u32,
+}
+
+/// A timer may be early by a rounding. One that is early again and again belongs to a runtime that
+/// has ended, and would keep us turning for ever.
+const MAX_EARLY: u32 = 64;
+
+impl<'a> Work<'a> {
+    fn new(hub: &'a Hub, directory: Weak<Directory>) -> Self {
+        // Ordering: Release: whoever leaves an errand to us finds us ready.
+        hub.driven.store(true, Ordering::Release);
+        let sweep_at = hub.now() + hub.config.cleanup_interval;
+        let sleep = hub.runtime().timer().sleep_until(sweep_at);
+        Self { hub, directory, errands: Vec::new(), sleep, sweep_at, early: 0 }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Registered before anything is looked at: what comes later wakes us.
+        self.hub.driver.register(cx.waker());
+        loop {
+            if !self.hub.lifecycle.is_open() {
+                return Poll::Ready(());
+            }
+            self.run_errands(cx);
+            let next = self.next();
+            self.sleep.as_mut().reset(next);
+            if self.sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = self.hub.now();
+            self.early = if now < next { self.early + 1 } else { 0 };
+            if self.early > MAX_EARLY {
+                return Poll::Ready(());
+            }
+            // Dropping one closes its socket and gives its permit back.
+            self.errands.retain(|errand| errand.until > now);
+            if self.sweep_at <= now {
+                match self.directory.upgrade() {
+                    Some(directory) => self.sweep_at = reaper::sweep(&directory),
+                    None => return Poll::Ready(()),
+                }
+            }
+        }
+    }
+
+    fn run_errands(&mut self, cx: &mut Context<'_>) {
+        while let Some(future) = self.hub.errands.pop() {
+            self.errands.push(Errand { future, until: self.hub.now() + DIAL_GRACE });
+        }
+        self.errands.retain_mut(|errand| errand.future.as_mut().poll(cx).is_pending());
+    }
+
+    fn next(&self) -> Instant {
+        self.errands.iter().map(|errand| errand.until).fold(self.sweep_at, Instant::min)
+    }
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        self.errands.clear();
+        self.hub.undriven();
+    }
+}

@@ -1,0 +1,7 @@
+//! Background work: one future for all of it, and where it runs.
+
+mod driver;
+mod reaper;
+
+pub use self::driver::Driver;
+pub(crate) use self::driver::{arm, driver};

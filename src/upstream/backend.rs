@@ -1,0 +1,135 @@
+//! [`Backend`]: the live record of one server.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use super::directory::Directory;
+use super::hub::Hub;
+use super::lease::{self, Held};
+use super::tally::{CloseReason, Tally};
+use crate::conn::Signal;
+use crate::lockfree::ewma::Ewma;
+use crate::lockfree::gate::Gate;
+use crate::lockfree::idle::{Candidate, Slot};
+use crate::lockfree::permits::{Limits, Total};
+use crate::lockfree::settle::{Dispose, Site};
+use crate::server::{Server, ServerId};
+
+/// A new sample's weight in the average response time: 1/2^3.
+const EWMA_SHIFT: u32 = 3;
+
+/// One server: its gate, its counters, and the way to what all servers share.
+pub(crate) struct Backend {
+    pub(crate) id: ServerId,
+    pub(crate) server: Server,
+    pub(crate) gate: Gate<Box<Held>>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) tally: Tally,
+    /// From the call to the head of the response.
+    pub(crate) response_time: Ewma,
+    /// One for each cell, made with its first connection: by them connections are cut.
+    signals: Box<[OnceLock<Arc<Signal>>]>,
+    directory: Weak<Directory>,
+    me: Weak<Self>,
+}
+
+impl Backend {
+    pub(super) fn new(id: ServerId, server: Server, directory: &Arc<Directory>) -> Arc<Self> {
+        let hub = directory.hub.clone();
+        let config = &hub.config;
+        #[expect(clippy::cast_possible_truncation, reason = "validated to be at most 2^20")]
+        let limits = Limits {
+            open: config.max_connections_per_server as u32,
+            connecting: config.max_connecting as u32,
+            waiting: config.max_waiters as u32,
+        };
+        let gate = Gate::new(limits, directory.words());
+        let signals = (0..gate.idle.cells()).map(|_| OnceLock::new()).collect();
+        Arc::new_cyclic(|me| Self {
+            id,
+            server,
+            gate,
+            tally: Tally::new(),
+            response_time: Ewma::new(EWMA_SHIFT),
+            signals,
+            directory: Arc::downgrade(directory),
+            me: me.clone(),
+            hub,
+        })
+    }
+
+    /// The signal of the cell's connections.
+    pub(super) fn signal(&self, slot: &Slot) -> Arc<Signal> {
+        self.signals[slot.index()].get_or_init(Arc::default).clone()
+    }
+
+    /// The servers beside this one; `None` once the pool has gone.
+    pub(crate) fn directory(&self) -> Option<Arc<Directory>> {
+        self.directory.upgrade()
+    }
+
+    /// Cuts every connection: whoever uses one is woken, and gets an error.
+    pub(crate) fn cut(&self) {
+        for signal in self.signals.iter().filter_map(OnceLock::get) {
+            signal.cut();
+        }
+    }
+
+    /// Whether a caller that finds nothing parked would be given a permit at once.
+    pub(super) fn has_room(&self) -> bool {
+        let counts = self.gate.ledger.counts();
+        counts.waiting == 0 && self.gate.ledger.has_room()
+    }
+
+    /// The average time to the head of a response, zero before the first.
+    pub(crate) fn average_response_time(&self) -> Duration {
+        Duration::from_nanos(self.response_time.value().unwrap_or(0))
+    }
+}
+
+impl Site for Backend {
+    type Conn = Box<Held>;
+    type Handle = Arc<Self>;
+
+    fn handle(&self) -> Arc<Self> {
+        // A backend is only ever made inside its `Arc`, and a `&self` keeps it alive.
+        self.me.upgrade().unwrap_or_else(|| unreachable!("a backend lives in its Arc"))
+    }
+
+    fn gate(&self) -> &Gate<Box<Held>> {
+        &self.gate
+    }
+
+    fn total(&self) -> &Total<Arc<Self>> {
+        &self.hub.total
+    }
+
+    fn longest_idle_elsewhere(&self) -> Option<(Arc<Self>, Candidate)> {
+        self.directory()?.longest_idle(Some(self.id))
+    }
+
+    fn fence_elsewhere(&self) {
+        if let Some(directory) = self.directory() {
+            directory.fence(self.id);
+        }
+    }
+
+    fn dispose(&self, held: Box<Held>, why: Dispose) {
+        let reason = match why {
+            Dispose::Evicted => CloseReason::Evicted,
+            Dispose::Shut => CloseReason::Shutdown,
+        };
+        lease::dispose_parked(self, held, reason);
+    }
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend")
+            .field("id", &self.id)
+            .field("url", &self.server.url())
+            .field("gate", &self.gate)
+            .finish_non_exhaustive()
+    }
+}

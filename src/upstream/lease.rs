@@ -1,0 +1,236 @@
+//! [`Lease`]: a connection on loan, and the only way back.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::backend::Backend;
+use super::hub::Hub;
+pub(crate) use super::tally::CloseReason;
+use super::tally::Count;
+use crate::conn::Conn;
+use crate::lockfree::idle::{Parked, Slot};
+use crate::lockfree::settle;
+use crate::rt::{Liveness, Transport};
+
+/// A connection and its home.
+pub(crate) struct Held {
+    conn: Conn,
+    /// The connection's own pointer to its server. It is cloned on each way back, since nothing
+    /// else keeps the server alive once the connection is parked; being the connection's alone, its
+    /// count is not shared between threads as the server's own would be.
+    home: Arc<Home>,
+}
+
+struct Home {
+    backend: Arc<Backend>,
+}
+
+/// A connection on loan. Dropping it gives the connection back: to the first in line, to the idle
+/// set, or, if it cannot be used again, by closing it.
+pub(crate) struct Lease {
+    /// `None` only while it is being dropped.
+    held: Option<(Box<Held>, Slot)>,
+    reused: bool,
+    /// It was idle, and nobody had to wait for it.
+    direct: bool,
+    /// What the connection is closed for, if it may not be used again.
+    close: Option<CloseReason>,
+}
+
+impl Lease {
+    /// A new connection's first loan.
+    pub(super) fn born(
+        backend: Arc<Backend>,
+        transport: Box<dyn Transport>,
+        slot: Slot,
+    ) -> Self {
+        let hub = &backend.hub;
+        let signal = backend.signal(&slot);
+        let conn = Conn::new(transport, hub.conns.clone(), signal, hub.now());
+        let held = Box::new(Held { conn, home: Arc::new(Home { backend }) });
+        Self { held: Some((held, slot)), reused: false, direct: false, close: None }
+    }
+
+    /// A loan of a connection that was parked, or has just been handed over.
+    pub(super) fn of(parked: Parked<Box<Held>>) -> Self {
+        let held = Some((parked.value, parked.slot));
+        let lease = Self { held, reused: true, direct: false, close: None };
+        let backend = lease.backend();
+        backend.hub.count(backend, Count::Unparked);
+        lease
+    }
+
+    /// Looks whether a connection that has been idle is still good; if not, it says why, and the
+    /// lease closes it when dropped.
+    pub(super) fn check(&mut self, since: u64, now: u64) -> Result<(), CloseReason> {
+        let backend = self.backend();
+        let parked = backend.gate.idle.len() + 1;
+        let reason = if backend.hub.idle_limits.is_expired(now.saturating_sub(since), parked) {
+            Some(CloseReason::Idle)
+        } else {
+            match self.conn().liveness() {
+                Liveness::Closed => Some(CloseReason::Peer),
+                Liveness::Unexpected => Some(CloseReason::Poisoned),
+                Liveness::Alive | Liveness::Unknown => None,
+            }
+        };
+        self.close = reason;
+        reason.map_or(Ok(()), Err)
+    }
+
+    /// Counted as a loan of a connection that had served before.
+    pub(super) fn reused(self) -> Self {
+        let backend = self.backend();
+        backend.hub.count(backend, Count::Reused);
+        self
+    }
+
+    /// Whether the connection had served a request before.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Notes that nobody had to wait for the connection.
+    pub(super) fn direct(mut self) -> Self {
+        self.direct = true;
+        self
+    }
+
+    /// Whether the connection was had at once.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.direct
+    }
+
+    pub(crate) fn backend(&self) -> &Arc<Backend> {
+        &self.held().home.backend
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut Conn {
+        match &mut self.held {
+            Some((held, _)) => &mut held.conn,
+            None => unreachable!("a lease is emptied only by its drop"),
+        }
+    }
+
+    /// The connection, and the server that it leads to.
+    pub(crate) fn split(&mut self) -> (&mut Conn, &Backend) {
+        match &mut self.held {
+            Some((held, _)) => (&mut held.conn, &held.home.backend),
+            None => unreachable!("a lease is emptied only by its drop"),
+        }
+    }
+
+    pub(crate) fn conn_ref(&self) -> &Conn {
+        &self.held().conn
+    }
+
+    /// Closes the connection instead of giving it back.
+    pub(crate) fn close(mut self, reason: CloseReason) {
+        self.close = Some(reason);
+    }
+
+    /// What the connection is closed for if it turns out not to be reusable.
+    pub(crate) fn mark_broken(&mut self) {
+        self.close = Some(CloseReason::Broken);
+    }
+
+    fn held(&self) -> &Held {
+        match &self.held {
+            Some((held, _)) => held,
+            None => unreachable!("a lease is emptied only by its drop"),
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some((held, slot)) = self.held.take() else {
+            return;
+        };
+        let home = held.home.clone();
+        let backend = &*home.backend;
+        let hub = &backend.hub;
+        let reason = match self.close {
+            None if held.conn.is_reusable() => None,
+            None => Some(CloseReason::NotReusable),
+            given => given,
+        };
+        match reason {
+            Some(reason) => close(backend, held, slot, reason),
+            None => {
+                hub.count(backend, Count::Parked);
+                let since = hub.tick(hub.now());
+                settle::check_in(backend, Parked { slot, value: held, since });
+                trim(backend, hub);
+            }
+        }
+        hub.after_close();
+    }
+}
+
+/// Closes a connection that is in nobody's hands but ours.
+pub(super) fn close(backend: &Backend, held: Box<Held>, slot: Slot, reason: CloseReason) {
+    // The socket is closed before its permit is given to anybody.
+    drop(held);
+    backend.hub.count(backend, reason.count());
+    settle::close(backend, slot);
+}
+
+/// Closes a connection that was counted as parked. Its permits are the caller's business.
+pub(super) fn dispose_parked(backend: &Backend, held: Box<Held>, reason: CloseReason) {
+    drop(held);
+    backend.hub.count(backend, Count::Unparked);
+    backend.hub.count(backend, reason.count());
+}
+
+/// Closes the longest idle connections while more are idle than may be.
+fn trim(backend: &Backend, hub: &Hub) {
+    let most = hub.config.max_idle_connections as u64;
+    // Open connections are counted in one word anyway, and only above the cap can idle ones be.
+    while hub.total.in_use() > most && hub.tally.idle() > most {
+        if !backend.close_longest_idle(CloseReason::IdleCap) {
+            return;
+        }
+    }
+}
+
+impl Backend {
+    /// Closes the longest idle connection of all servers; false if there is none, or another
+    /// thread was faster.
+    fn close_longest_idle(&self, reason: CloseReason) -> bool {
+        let Some((backend, seen)) = self.longest_idle() else {
+            return false;
+        };
+        backend.close_idle_if(seen, reason)
+    }
+
+    /// Closes the idle connection that was seen, if it has not been used since.
+    pub(crate) fn close_idle_if(
+        &self,
+        seen: crate::lockfree::idle::Candidate,
+        reason: CloseReason,
+    ) -> bool {
+        let Some(parked) = settle::claim(self, seen) else {
+            return false;
+        };
+        dispose_parked(self, parked.value, reason);
+        settle::close(self, parked.slot);
+        self.hub.after_close();
+        true
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("conn", &self.conn).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("server", &self.backend().server.url())
+            .field("reused", &self.reused)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,16 @@
+//! What the pool knows about the other side: the servers, their connections, and who has them.
+
+mod acquire;
+mod backend;
+mod directory;
+mod hub;
+mod lease;
+mod stats;
+mod tally;
+
+pub(crate) use self::acquire::{Wish, acquire, try_acquire};
+pub(crate) use self::backend::Backend;
+pub(crate) use self::directory::Directory;
+pub(crate) use self::hub::Hub;
+pub(crate) use self::lease::{CloseReason, Lease};
+pub(crate) use self::tally::Count;
