@@ -119,12 +119,8 @@ fn reports_a_panic(run: impl FnOnce()) -> bool {
 
 #[test]
 fn a_scenario_that_panics_fails_under_every_runtime() {
-    assert!(reports_a_panic(|| run::block_on(|| async {
-        panic!("as it should")
-    })));
-    assert!(reports_a_panic(|| run::under_smol(|_| async {
-        panic!("as it should")
-    })));
+    assert!(reports_a_panic(|| run::block_on(|| async { panic!("as it should") })));
+    assert!(reports_a_panic(|| run::under_smol(|_| async { panic!("as it should") })));
     assert!(reports_a_panic(|| {
         run::under_tokio_current_thread(|_| async { panic!("as it should") });
     }));

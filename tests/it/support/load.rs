@@ -69,9 +69,7 @@ impl Load {
         let mut accepted = 0;
         for (server, stats) in self.servers.iter().zip(self.pool.server_stats()) {
             // A connection that was opened and not needed is accepted a little later.
-            server
-                .until(|counts| counts.accepted >= stats.connections_created)
-                .await;
+            server.until(|counts| counts.accepted >= stats.connections_created).await;
             let counts = server.counts();
             assert!(counts.max_open <= LIMIT, "{} saw {counts:?}", stats.url);
             assert_eq!(counts.requests, stats.total_requests, "{}: {counts:?}", stats.url);
