@@ -97,7 +97,8 @@ fn a_closed_connection_is_not_counted_beside_the_next_one() {
         drop(connect(&server));
     }
     wait_until(&server, |counts| counts.accepted == 200 && counts.open == 0);
-    assert_eq!(server.counts().max_open, 1);
+    // None, where each had been closed before it was accepted.
+    assert!(server.counts().max_open <= 1);
 }
 
 #[test]
