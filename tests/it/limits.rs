@@ -16,7 +16,7 @@ use crate::support::{
 async fn carry_the_load(env: Env) {
     let load = Load::new(env.builder());
     env.run_concurrently(CALLERS, REQUESTS, load.job()).await;
-    load.verify();
+    load.verify().await;
 }
 
 #[test]

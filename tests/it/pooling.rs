@@ -5,14 +5,10 @@ use evenkeel::{Body, Pool, ResponseInfo, Runtime};
 use http::{Method, Request};
 
 use crate::support::run::under_block_on;
-use crate::support::server::Server;
+use crate::support::server::{Server, filler};
 use crate::support::{
     Manner, assert_balanced, block_on, for_each_runtime, get_text, parse, pool_of,
 };
-
-fn filler(number: usize) -> String {
-    ('a'..='z').cycle().take(number).collect()
-}
 
 fn request(method: Method, target: &str, body: impl Into<Body>) -> Request<Body> {
     Request::builder().method(method).uri(target).body(body.into()).expect("a valid request")

@@ -38,8 +38,11 @@ impl Source {
         Some(segments)
     }
 
-    /// Code lines up to the file's tests.
+    /// The code up to the file's tests; nothing of a file that holds only tests.
     pub(crate) fn shipped(&self) -> &str {
+        if self.path.ends_with("/tests.rs") || self.path.contains("/tests/") {
+            return "";
+        }
         match self.code.find("#[cfg(test)]") {
             Some(end) => &self.code[..end],
             None => &self.code,
@@ -198,6 +201,14 @@ fn functions_are_found_with_their_ends() {
     let functions = Source::new("src/a.rs", text).functions();
     let found: Vec<_> = functions.iter().map(|f| (f.name.as_str(), f.line, f.end)).collect();
     assert_eq!(found, [("a", 0, 2), ("b", 3, 3)]);
+}
+
+#[test]
+fn tests_are_not_shipped() {
+    let text = "fn a() {}\n#[cfg(test)]\nmod tests {}";
+    assert_eq!(Source::new("src/a.rs", text).shipped(), "fn a() {}\n");
+    assert_eq!(Source::new("src/a/tests.rs", text).shipped(), "");
+    assert_eq!(Source::new("src/a/tests/b.rs", text).shipped(), "");
 }
 
 #[test]

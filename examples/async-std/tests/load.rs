@@ -40,6 +40,6 @@ fn twenty_thousand_requests_keep_the_limit_under_async_std() {
         for caller in callers {
             caller.await;
         }
+        load.verify().await;
     });
-    load.verify();
 }

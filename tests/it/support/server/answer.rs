@@ -81,7 +81,9 @@ fn answer_by_name(
 
 /// `N` bytes that show where they were cut or mixed up.
 pub(crate) fn filler(number: usize) -> String {
-    ('a'..='z').cycle().take(number).collect()
+    let mut text = "abcdefghijklmnopqrstuvwxyz".repeat(number / 26 + 1);
+    text.truncate(number);
+    text
 }
 
 fn echo(request: &Request) -> String {

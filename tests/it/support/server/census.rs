@@ -32,12 +32,13 @@ impl Census {
     /// Counts one more, and returns what [`Census::dismiss`] wants.
     pub(super) fn admit(&self, stream: &TcpStream) -> u64 {
         let mut people = self.lock();
-        let held = people.sockets.values().filter(|socket| !ended(socket)).count() + 1;
-        people.max_open = people.max_open.max(held);
         people.admitted += 1;
         let id = people.admitted;
         let twin = stream.try_clone().expect("a second handle to the socket");
         people.sockets.insert(id, twin);
+        // The new one too is looked at: its client may have given it up before it was accepted.
+        let held = people.sockets.values().filter(|socket| !ended(socket)).count();
+        people.max_open = people.max_open.max(held);
         id
     }
 

@@ -10,7 +10,11 @@
     clippy::disallowed_types,
     reason = "a server of blocking threads, apart from the pool, is what makes these tests real"
 )]
-#![allow(dead_code, reason = "each test binary that includes this file uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary that includes this file uses a part of it"
+)]
 
 mod answer;
 mod census;
@@ -25,6 +29,7 @@ use std::thread::{self, JoinHandle};
 
 use socket2::{Domain, Socket, Type};
 
+pub(crate) use self::answer::filler;
 use self::census::Census;
 
 /// How the server treats a connection.
