@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 # Both make loom stop early and report success.
 if [[ -n ${LOOM_MAX_DURATION:-} || -n ${LOOM_MAX_PERMUTATIONS:-} ]]; then
-    echo "loom: unset LOOM_MAX_DURATION and LOOM_MAX_PERMUTATIONS: they pass what they cut short" >&2
+    echo "loom: unset LOOM_MAX_DURATION and LOOM_MAX_PERMUTATIONS: what they cut short passes" >&2
     exit 1
 fi
 

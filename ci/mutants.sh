@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
 # Breaks the lock-free core on purpose, one line at a time, and checks that its models notice.
 #
-#   ci/mutants.sh [-l] [word...]     only mutants whose file and name hold one of the words; -l lists
+#   ci/mutants.sh [-l] [word...]     those whose file and name hold one of the words; -l lists
 #
 # A model that passes proves little until it has been seen to fail. The mutants are in
 # ci/mutants/*.mutants, each a block:
 #
 #   === the name, which says what is missing
 #   file: src/lockfree/idle.rs
-#   model: idle                      the model file in loom-tests/tests (several: separated by blanks)
-#   filter: park                     optional: only the models whose name holds this
-#   bound: 2                         optional: LOOM_MAX_PREEMPTIONS for this one
-#   survives: why nothing can notice optional
+#   model: idle                        file in loom-tests/tests (several: with blanks between)
+#   filter: park                       optional: only the models whose name holds this
+#   bound: 2                           optional: LOOM_MAX_PREEMPTIONS for this one
+#   survives: why no model can notice  optional
 #   --- from
 #   text that occurs exactly once in the file
 #   --- to
 #   text in its place
 #
-# Lines before the first block, and those that begin with "# " between blocks, are comments. A mutant
-# must be killed by a failing model, or, if it has a reason to survive, survive. It is an error if it
-# does not build or takes more than MUTANT_TIMEOUT seconds (120), and if its text is gone from the
-# file: then the table is out of date.
+# Lines before the first block, and lines in a block's head that begin with "# ", are comments. An
+# empty text after `--- to` takes the line out. A mutant must be killed by a failing model, or, if
+# it has a reason to survive, survive. It is an error if it does not build, if it takes more than
+# MUTANT_TIMEOUT seconds (120), and if its text is gone from the file: then the table is old.
 #
 # Plain bash. Works on a copy in the target directory; the tree itself is never touched.
 set -euo pipefail

@@ -144,7 +144,8 @@ mod tests {
     #[test]
     fn each_field_is_refused_by_name_out_of_its_range() {
         let zero = Duration::ZERO;
-        let checks: [(&str, fn(&mut Config, Duration)); 12] = [
+        type Change = fn(&mut Config, Duration);
+        let checks: [(&str, Change); 12] = [
             ("max_connections_per_server", |c, _| c.max_connections_per_server = 0),
             ("max_connections_per_server", |c, _| c.max_connections_per_server = 65_536),
             ("max_total_connections", |c, _| c.max_total_connections = 0),

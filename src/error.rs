@@ -105,7 +105,7 @@ impl Error {
         self
     }
 
-    pub(crate) fn from_server(mut self, server: &Arc<str>) -> Self {
+    pub(crate) fn of_server(mut self, server: &Arc<str>) -> Self {
         self.repr.server = Some(server.clone());
         self
     }

@@ -3,7 +3,12 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     evenkeel_loom,
-    allow(missing_docs, reason = "public to our own models only, which read the sources")
+    allow(
+        missing_docs,
+        clippy::exhaustive_enums,
+        clippy::missing_panics_doc,
+        reason = "public to our own models only, which read the sources"
+    )
 )]
 
 // Under the model only the core exists: it is all that loom explores, and nothing above it could

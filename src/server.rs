@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
 
+const ASCII_HINT: &str = "; write an international name in its ASCII form (xn--…)";
+
 /// Names one server of one pool. Ids are never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerId(pub(crate) u64);
@@ -64,7 +66,7 @@ impl Server {
             return Err(fail("a server has no fragment"));
         }
         let uri: http::Uri = given.parse().map_err(|source: http::uri::InvalidUri| {
-            let hint = if given.is_ascii() { "" } else { "; write an international name in its ASCII form (xn--…)" };
+            let hint = if given.is_ascii() { "" } else { ASCII_HINT };
             fail(&format!("{source}{hint}")).with_source(source)
         })?;
         match uri.scheme_str() {

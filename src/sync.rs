@@ -41,11 +41,6 @@ mod real {
         }
 
         #[inline(always)]
-        pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
-            f(self.0.get())
-        }
-
-        #[inline(always)]
         pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
             f(self.0.get())
         }
@@ -78,14 +73,16 @@ mod real {
 }
 
 #[cfg(evenkeel_loom)]
+#[expect(clippy::disallowed_types, reason = "the state of a model, which is no hot path")]
+#[expect(clippy::unwrap_used, reason = "a poisoned model has failed already")]
 mod model {
     use std::collections::VecDeque;
     use std::ops::Deref;
-    #[allow(clippy::disallowed_types, reason = "the state of a model, which is no hot path")]
     use std::sync::Mutex;
 
-    use super::Ordering::{Acquire, Relaxed, Release};
     use loom::sync::atomic::fence;
+
+    use super::Ordering::{Acquire, Relaxed, Release};
 
     pub use loom::cell::UnsafeCell;
     pub use loom::sync::Arc;

@@ -15,6 +15,7 @@ use loom::model::Builder;
 /// If an execution fails; if there was only one, which shows that `f` has nothing to explore; and
 /// if loom was told to stop early, since it would report that as a success.
 #[track_caller]
+#[expect(clippy::disallowed_methods, reason = "how long a model takes is no part of it")]
 pub fn model(name: &str, bound: usize, f: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
     assert!(

@@ -48,10 +48,6 @@ impl DialError {
         }
     }
 
-    pub(crate) fn is_timeout(&self) -> bool {
-        matches!(self.kind, DialErrorKind::Timeout(_))
-    }
-
     /// The message, and the last error of the resolver or of a socket, if there was one.
     pub(crate) fn into_parts(self) -> (String, Option<BoxError>) {
         (self.message, self.source)

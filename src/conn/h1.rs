@@ -15,6 +15,9 @@ use super::{Conn, ExchangeError, Progress};
 use crate::error::{BoxError, Phase};
 use crate::proto::h1::{self, BodyHint, Exchange, ProtocolError, RequestHead, ResponseHead};
 
+/// How many buffers' worth one poll writes at most.
+const MAX_ROUNDS: u32 = 64;
+
 impl Conn {
     /// Sends a request and reads the head of the final response. `deadline` is that of the whole
     /// exchange, and still holds while the body is read.
@@ -119,7 +122,7 @@ impl Conn {
         B::Error: Into<BoxError>,
     {
         self.look(cx)?;
-        loop {
+        for _ in 0..MAX_ROUNDS {
             let filled = upload.fill(cx, &mut self.exchange, &mut self.out)?;
             let mut more = filled == Filled::Full;
             if !self.out.is_empty() || upload.data.is_some() {
@@ -135,6 +138,10 @@ impl Conn {
                 ready => return ready,
             }
         }
+        // A long body, and a peer that takes it as fast as it comes: other tasks, and the
+        // deadline, must have their turn.
+        cx.waker().wake_by_ref();
+        self.wait()
     }
 
     /// What comes first in each poll that may touch the socket; `signal.rs` says why first.

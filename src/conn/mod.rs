@@ -156,6 +156,11 @@ impl Conn {
             && self.exchange.reusable()
     }
 
+    /// Whether it has been cut by its [`Signal`].
+    pub(crate) fn is_cut(&self) -> bool {
+        self.wakers.signal.is_cut()
+    }
+
     /// Looks, without waiting, whether an idle connection is still good.
     pub(crate) fn liveness(&mut self) -> Liveness {
         if self.dead || self.wakers.signal.is_cut() {
@@ -183,6 +188,11 @@ impl Conn {
     pub(crate) fn abort(&mut self) {
         self.dead = true;
         self.transport.get_mut().abort();
+    }
+
+    /// Whether a request was begun and its exchange has not come to its end.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.progress.sent && !(self.exchange.request_done() && self.exchange.response_done())
     }
 
     /// The exchange is over: gives the memory back and lets go of the caller's task.

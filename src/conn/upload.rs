@@ -10,6 +10,10 @@ use super::error::ExchangeErrorKind;
 use crate::error::BoxError;
 use crate::proto::h1::{BUFFER, Buffer, Exchange};
 
+/// Up to here the buffer takes pieces. The rest is for the framing behind them: a buffer that has
+/// to grow is not kept.
+const FULL: usize = BUFFER - 64;
+
 /// How far a [`fill`](Upload::fill) came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Filled {
@@ -48,7 +52,7 @@ where
         }
     }
 
-    /// Takes what the body has ready, until the buffer is full or a large piece is in hand.
+    /// Takes what the body has ready, until a piece is in hand that the buffer has no room for.
     ///
     /// The caller's own context is used: what the body waits for is no business of the connection.
     pub(super) fn fill(
@@ -58,7 +62,7 @@ where
         out: &mut Buffer,
     ) -> Result<Filled, ExchangeErrorKind> {
         loop {
-            if self.data.is_some() || out.len() >= BUFFER {
+            if self.data.is_some() {
                 return Ok(Filled::Full);
             }
             if self.ended {
@@ -91,8 +95,6 @@ where
         exchange: &mut Exchange,
         out: &mut Buffer,
     ) -> Result<(), ExchangeErrorKind> {
-        // Asked now, so that the end goes out in the same write as the last piece.
-        self.ended = self.body.is_end_stream();
         let len = data.remaining();
         if len == 0 {
             return Ok(());
@@ -100,7 +102,7 @@ where
         exchange.begin_data(out, len as u64)?;
         // Copying a piece that fits beside the rest is cheaper than one more system call, or than
         // a vectored write, which costs the kernel more than a plain one.
-        if len <= BUFFER.saturating_sub(out.len()) {
+        if len <= FULL.saturating_sub(out.len()) {
             while data.has_remaining() {
                 let piece = data.chunk();
                 let n = piece.len();

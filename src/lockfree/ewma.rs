@@ -151,6 +151,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "at least 1/256")]
     fn a_weight_below_the_fraction_is_refused() {
-        drop(Ewma::new(9));
+        let _refused = Ewma::new(9);
     }
 }

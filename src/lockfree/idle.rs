@@ -220,7 +220,7 @@ impl<T> Idle<T> {
         let since = cell.since.load(Ordering::Relaxed);
         // SAFETY: [1] the bit was set, so the cell was initialised by `park`; [2] we cleared it,
         // so nobody else reads it; [3] the claim's Acquire makes the write visible.
-        let value = cell.value.with_mut(|value| unsafe { (*value).assume_init_read() });
+        let value = cell.value.with_mut(|value| unsafe { value.cast::<T>().read() });
         Parked { slot, value, since }
     }
 

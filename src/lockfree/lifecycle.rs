@@ -12,10 +12,10 @@
 //! the notifier finds the flag and the registration. Leave out the second look, and
 //! `lifecycle.rs::a_notification_races_a_watcher` in `loom-tests` sleeps for ever.
 //!
-//! *Notifier against notifier.* The second finds the flag down and goes home, though the first
-//! may have a watcher in its hand that it has not woken yet. That watcher is woken after the
-//! second's change, and if its look did not see the change, its RMW on the word, or the one
-//! before it, would have been the one to raise the flag for the second. So nobody sleeps on.
+//! *Notifier against notifier.* The second may find the flag down, or the queue empty, because the
+//! first has taken the watcher into its hand and not woken it yet. That watcher *will* be woken,
+//! and before it sleeps again it touches the flag: if after the second notifier, its last look
+//! sees the second's change; if before, the second finds the flag up and the node in the queue.
 //!
 //! *Notifier against its own wakers.* A waker may run the task on the spot, and the task may
 //! register again at once. A notifier therefore wakes as many as were registered when it looked,
@@ -33,7 +33,6 @@
 
 use std::any::Any;
 use std::fmt;
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Poll};
 
@@ -46,7 +45,6 @@ const WATCHED: u32 = 1 << 2;
 
 /// How far down it has gone. It never goes back up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(clippy::exhaustive_enums, reason = "there is no fourth state, and all are matched on")]
 pub enum State {
     /// In service.
     Open,
@@ -167,15 +165,6 @@ impl Lifecycle {
     pub fn watch(&self) -> Watcher<'_> {
         Watcher { lifecycle: self, node: None }
     }
-
-    /// Waits until `done`: see [`Watcher::poll_until`].
-    ///
-    /// # Cancel safety
-    /// Safe: a dropped wait takes nobody's wake-up along.
-    pub async fn wait_until(&self, mut done: impl FnMut(State) -> bool) {
-        let mut watcher = self.watch();
-        poll_fn(|cx| watcher.poll_until(cx, &mut done)).await;
-    }
 }
 
 impl Default for Lifecycle {
@@ -211,7 +200,7 @@ impl Watcher<'_> {
     /// one poll. The waker of the last poll is the one that is woken.
     pub fn poll_until(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         mut done: impl FnMut(State) -> bool,
     ) -> Poll<()> {
         let lifecycle = self.lifecycle;

@@ -14,8 +14,8 @@
 //! - a permit is put back: the same word shows the mark ([`Total::put`], [`Total::next`]);
 //! - a connection is parked elsewhere: the one who parks looks at the mark *after* parking, and
 //!   the one who marks looks at the idle sets *after* marking. The two looks cross; that one of
-//!   them succeeds is the work of [`Idle::fence`](super::idle::Idle::fence), a read-modify-write on each idle word: a park
-//!   that comes later in that word's order acquires the mark;
+//!   them succeeds is the work of [`Idle::fence`](super::idle::Idle::fence), a read-modify-write
+//!   on each idle word: a park that comes later in that word's order acquires the mark;
 //! - it has no connection at all, and others are so busy that none of theirs is ever parked: then
 //!   one check-in elsewhere gives its connection up ([`Total::yields`]).
 //!

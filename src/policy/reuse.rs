@@ -1,5 +1,7 @@
 //! How long an idle connection is kept.
 
+use std::time::Duration;
+
 use crate::config::Config;
 
 /// The idle limits, in ticks of a millisecond.
@@ -15,7 +17,7 @@ pub(crate) struct IdleLimits {
 
 impl IdleLimits {
     pub(crate) fn new(config: &Config) -> Self {
-        let ticks = |limit: std::time::Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        let ticks = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         Self {
             surplus: ticks(config.idle_conn_timeout),
             floor: ticks(config.max_idle_time),
@@ -37,9 +39,26 @@ impl IdleLimits {
     }
 }
 
+/// Whether a connection that has been idle for `idle` ticks may be closed by its peer any moment,
+/// given how long the peer said that it keeps one: its close and our next request would cross. A
+/// fifth of the time, or a second if that is less, is left for the way.
+pub(crate) fn is_beyond_hint(idle: u64, hint: Duration) -> bool {
+    let margin = (hint / 5).min(Duration::from_secs(1));
+    u128::from(idle) >= hint.saturating_sub(margin).as_millis()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_peer_s_hint_is_kept_with_a_margin() {
+        assert!(!is_beyond_hint(3999, Duration::from_secs(5)));
+        assert!(is_beyond_hint(4000, Duration::from_secs(5)));
+        assert!(!is_beyond_hint(799, Duration::from_secs(1)));
+        assert!(is_beyond_hint(800, Duration::from_secs(1)));
+        assert!(is_beyond_hint(0, Duration::ZERO));
+    }
 
     fn limits(min_idle: usize) -> IdleLimits {
         IdleLimits::new(&Config { min_idle, ..Config::default() })
@@ -64,7 +83,7 @@ mod tests {
     #[test]
     fn the_smaller_limit_holds_when_the_floor_s_is_the_shorter() {
         let config = Config {
-            max_idle_time: std::time::Duration::from_secs(1),
+            max_idle_time: Duration::from_secs(1),
             ..Config::default()
         };
         let limits = IdleLimits::new(&config);

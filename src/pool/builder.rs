@@ -119,6 +119,9 @@ impl Builder {
     ///
     /// # Errors
     /// As [`build`](Self::build).
+    ///
+    /// # Cancel safety
+    /// The driver may be dropped at any time: the pool then goes on without background work.
     pub fn build_with_driver(self) -> Result<(Pool, Driver), Error> {
         let directory = self.assemble(true)?;
         let driver = tasks::driver(&directory);

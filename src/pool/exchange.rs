@@ -119,7 +119,7 @@ where
         headers: &parts.headers,
     };
     let mut sending = Sending { backend, outcome: Some(Count::Cancelled) };
-    backend.tally.add(Count::Requests, 1);
+    backend.tally.incr(Count::Requests);
     let result = conn.request(&head, body, plan.deadline).await;
     match &result {
         Ok(_) => {
@@ -141,12 +141,13 @@ pub(super) struct Running<'a> {
 
 impl<'a> Running<'a> {
     pub(super) fn begin(hub: &'a Hub) -> Self {
-        hub.tally.add(Count::Requests, 1);
+        hub.tally.incr(Count::Requests);
         Self { hub, outcome: Some(Count::Cancelled) }
     }
 
     pub(super) fn failed(&mut self, error: Error) -> Error {
         self.outcome = Some(Count::Failed);
+        count_timeout(self.hub, &error);
         error
     }
 
@@ -158,8 +159,15 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome {
-            self.hub.tally.add(outcome, 1);
+            self.hub.tally.incr(outcome);
         }
+    }
+}
+
+/// Counts a request that ran into a deadline, whichever step that was.
+pub(super) fn count_timeout(hub: &Hub, error: &Error) {
+    if error.is_timeout() {
+        hub.tally.add(Count::Timeouts, 1);
     }
 }
 
@@ -173,7 +181,7 @@ struct Sending<'a> {
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome {
-            self.backend.tally.add(outcome, 1);
+            self.backend.tally.incr(outcome);
         }
     }
 }
@@ -206,13 +214,10 @@ pub(super) fn failed(backend: &Backend, error: ExchangeError, unseen: bool) -> E
         (ErrorKind::Timeout, _) => "the response's body did not end in time".to_owned(),
         _ => error.to_string(),
     };
-    if kind == ErrorKind::Timeout {
-        backend.hub.count(backend, Count::Timeouts);
-    }
     let phase = error.phase;
     Error::new(kind, message)
         .at(phase)
-        .from_server(backend.server.shared_url())
+        .of_server(backend.server.shared_url())
         .retry_safe(unseen)
         .with_source(error)
 }

@@ -79,8 +79,8 @@ impl Hub {
     /// Counts for the pool and for the server.
     #[inline]
     pub(crate) fn count(&self, backend: &Backend, what: Count) {
-        self.tally.add(what, 1);
-        backend.tally.add(what, 1);
+        self.tally.incr(what);
+        backend.tally.incr(what);
     }
 
     /// What to do before the first dial.

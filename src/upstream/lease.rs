@@ -10,6 +10,7 @@ use super::tally::Count;
 use crate::conn::Conn;
 use crate::lockfree::idle::{Parked, Slot};
 use crate::lockfree::settle;
+use crate::policy::reuse;
 use crate::rt::{Liveness, Transport};
 
 /// A connection and its home.
@@ -65,7 +66,11 @@ impl Lease {
     pub(super) fn check(&mut self, since: u64, now: u64) -> Result<(), CloseReason> {
         let backend = self.backend();
         let parked = backend.gate.idle.len() + 1;
-        let reason = if backend.hub.idle_limits.is_expired(now.saturating_sub(since), parked) {
+        let idle = now.saturating_sub(since);
+        let hint = self.conn_ref().peer_keep_alive();
+        let reason = if backend.hub.idle_limits.is_expired(idle, parked)
+            || hint.is_some_and(|hint| reuse::is_beyond_hint(idle, hint))
+        {
             Some(CloseReason::Idle)
         } else {
             match self.conn().liveness() {
@@ -152,6 +157,8 @@ impl Drop for Lease {
         let hub = &backend.hub;
         let reason = match self.close {
             None if held.conn.is_reusable() => None,
+            // Whatever its holder made of that.
+            _ if held.conn.is_cut() => Some(CloseReason::Shutdown),
             None => Some(CloseReason::NotReusable),
             given => given,
         };
@@ -169,7 +176,11 @@ impl Drop for Lease {
 }
 
 /// Closes a connection that is in nobody's hands but ours.
-pub(super) fn close(backend: &Backend, held: Box<Held>, slot: Slot, reason: CloseReason) {
+fn close(backend: &Backend, mut held: Box<Held>, slot: Slot, reason: CloseReason) {
+    if held.conn.is_unfinished() {
+        // Nobody will read the rest: the peer is told at once, and what is unsent is not sent.
+        held.conn.abort();
+    }
     // The socket is closed before its permit is given to anybody.
     drop(held);
     backend.hub.count(backend, reason.count());
@@ -187,7 +198,11 @@ pub(super) fn dispose_parked(backend: &Backend, held: Box<Held>, reason: CloseRe
 fn trim(backend: &Backend, hub: &Hub) {
     let most = hub.config.max_idle_connections as u64;
     // Open connections are counted in one word anyway, and only above the cap can idle ones be.
-    while hub.total.in_use() > most && hub.tally.idle() > most {
+    // Those that are counted include some on their way to a waiter, so the rest is looked at.
+    while hub.total.in_use() > most
+        && hub.tally.idle() > most
+        && backend.directory().is_some_and(|directory| directory.parked() > most)
+    {
         if !backend.close_longest_idle(CloseReason::IdleCap) {
             return;
         }

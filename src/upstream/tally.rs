@@ -104,6 +104,11 @@ impl Tally {
         self.0.add(what as usize, n);
     }
 
+    #[inline]
+    pub(crate) fn incr(&self, what: Count) {
+        self.0.incr(what as usize);
+    }
+
     pub(crate) fn read(&self) -> Counted {
         Counted(self.0.sums())
     }

@@ -167,6 +167,7 @@ fn the_deadline_holds_while_the_body_is_read_even_if_data_never_ends() {
         };
         assert!(matches!(error.kind, ExchangeErrorKind::Timeout));
         assert_eq!(error.phase, Phase::Body);
+        assert!(matches!(world.poll_frame(), Poll::Ready(None)));
     }
 }
 
@@ -217,6 +218,22 @@ fn a_cut_from_outside_wakes_the_task_and_ends_the_exchange() {
     assert!(world.poll_frame().is_pending());
     world.signal.cut();
     world.wire.answers("hello");
+    let Poll::Ready(Some(Err(error))) = world.poll_frame() else {
+        panic!()
+    };
+    assert!(matches!(error.kind, ExchangeErrorKind::Cut));
+}
+
+#[test]
+fn a_cut_holds_for_data_that_is_here_already() {
+    let mut world = World::new();
+    let chunks = "1\r\na\r\n1\r\nb\r\n0\r\n\r\n";
+    world.wire.answers(format!(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}"
+    ));
+    world.get().unwrap();
+    assert!(matches!(world.poll_frame(), Poll::Ready(Some(Ok(_)))));
+    world.signal.cut();
     let Poll::Ready(Some(Err(error))) = world.poll_frame() else {
         panic!()
     };

@@ -162,6 +162,84 @@ fn a_piece_larger_than_the_buffer_goes_out_with_the_head_uncopied() {
     let written = world.wire.written();
     assert_eq!(written.len(), 1);
     assert!(written[0].len() > 3 * BUFFER);
+    assert_eq!(world.shared.buffers.kept(), 1, "the buffer has not grown");
+}
+
+#[test]
+fn pieces_that_fill_the_buffer_to_its_end_do_not_make_it_grow() {
+    for len in BUFFER - 200..=BUFFER {
+        let mut world = World::new();
+        world.wire.answers(OK);
+        let piece = Piece::Data(Bytes::from(vec![b'y'; len]));
+        world.post(Script::new(None, [piece])).unwrap();
+        assert_eq!(world.wire.text().matches('y').count(), len);
+        assert!(
+            world.shared.buffers.kept() > 0,
+            "{len}: one that has grown is not kept"
+        );
+    }
+}
+
+#[test]
+fn a_body_that_nobody_holds_up_is_sent_in_one_poll() {
+    let mut world = World::new();
+    let piece = Bytes::from(large(BUFFER));
+    for _ in 0..5 {
+        world.wire.reads(Read::Pending);
+    }
+    world.wire.answers(OK);
+    let pieces = (0..5).map(|_| Piece::Data(piece.clone()));
+    world
+        .post(Script::new(Some(5 * BUFFER as u64), pieces))
+        .unwrap();
+    assert!(world.wire.written().concat().len() > 5 * BUFFER);
+    assert!(world.conn.is_reusable());
+}
+
+#[test]
+fn an_answer_while_the_last_announced_piece_is_under_way_ends_the_connection() {
+    for taken in [100, 1000, 2 * BUFFER - 1] {
+        let mut world = World::new();
+        world.wire.writes(Write::Take(taken));
+        world.wire.writes(Write::Pending);
+        world
+            .wire
+            .answers("HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n");
+        let piece = Piece::Data(Bytes::from(large(2 * BUFFER)));
+        world
+            .post(Script::new(Some(2 * BUFFER as u64), [piece]))
+            .unwrap();
+        assert!(
+            world.conn.is_body_complete() && !world.conn.is_reusable(),
+            "{taken}"
+        );
+    }
+}
+
+#[test]
+fn a_body_without_end_lets_others_have_their_turn_and_ends_with_the_deadline() {
+    let mut world = World::new();
+    let piece = Bytes::from(large(BUFFER));
+    let mut body = Box::pin(Script::new(
+        None,
+        (0..1000).map(|_| Piece::Data(piece.clone())),
+    ));
+    let headers = HeaderMap::new();
+    let (head, deadline, clock) = (post(&headers), world.at(1000), world.clock.clone());
+    let wire = world.wire.clone();
+    let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), deadline));
+    assert!(poll(request.as_mut()).is_pending());
+    let first = wire.written().len();
+    assert!(poll(request.as_mut()).is_pending());
+    assert!(
+        first > 0 && !wire.written().is_empty(),
+        "each turn gets on with it"
+    );
+    clock.turn(1000);
+    assert!(matches!(
+        now(request).unwrap_err().kind,
+        ExchangeErrorKind::Timeout
+    ));
 }
 
 #[test]

@@ -24,7 +24,7 @@ impl Wake for Bomb {
 }
 
 fn poll(watcher: &mut Watcher<'_>, waker: &Waker, done: bool) -> bool {
-    watcher.poll_until(&mut Context::from_waker(waker), |_| done).is_ready()
+    watcher.poll_until(&Context::from_waker(waker), |_| done).is_ready()
 }
 
 fn nodes(lifecycle: &Lifecycle) -> (usize, usize) {
@@ -157,13 +157,14 @@ fn a_wait_ends_when_its_condition_holds() {
     let sockets = Cell::new(1);
     let count = Arc::new(Count::default());
     let waker = Waker::from(Arc::clone(&count));
-    let mut cx = Context::from_waker(&waker);
-    let mut wait = std::pin::pin!(lifecycle.wait_until(|_| sockets.get() == 0));
-    assert!(wait.as_mut().poll(&mut cx).is_pending());
+    let cx = Context::from_waker(&waker);
+    let mut watcher = lifecycle.watch();
+    let done = |_| sockets.get() == 0;
+    assert!(watcher.poll_until(&cx, done).is_pending());
     assert!(lifecycle.drain());
-    assert!(wait.as_mut().poll(&mut cx).is_pending());
+    assert!(watcher.poll_until(&cx, done).is_pending());
     sockets.set(0);
     lifecycle.notify();
     assert_eq!(count.0.load(Relaxed), 2);
-    assert!(wait.as_mut().poll(&mut cx).is_ready());
+    assert!(watcher.poll_until(&cx, done).is_ready());
 }

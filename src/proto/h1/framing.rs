@@ -59,17 +59,7 @@ pub(crate) fn of_response(
     // The rule on 2xx to CONNECT has no place here: CONNECT is never sent.
 
     if coded {
-        //= https://www.rfc-editor.org/rfc/rfc9112#section-6.1
-        //# A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding
-        //# header field MUST treat the message as if the framing is faulty, even if a
-        //# Content-Length is present, and close the connection after processing the message.
-        if response.version != Version::HTTP_11 {
-            return Err(ProtocolError::TransferEncoding);
-        }
-        //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
-        //# If a message is received with both a Transfer-Encoding and a Content-Length header
-        //# field, the Transfer-Encoding overrides the Content-Length.
-        only_chunked(headers)?;
+        only_chunked(response)?;
         return Ok(Framing {
             body: BodyKind::Chunked,
             persistent,
@@ -122,18 +112,23 @@ fn persists(response: &ResponseHead) -> bool {
 /// The RFC reads a response whose last coding is another one until the connection closes. We
 /// refuse it: we have not offered any coding in `TE`, and handing a coded body on as if it were
 /// plain would be wrong. Falling back to a `Content-Length` would be a hole.
-fn only_chunked(headers: &HeaderMap) -> Result<(), ProtocolError> {
-    let mut codings = 0;
-    for coding in list(headers, &header::TRANSFER_ENCODING).filter(|member| !member.is_empty()) {
-        if !coding.eq_ignore_ascii_case(b"chunked") {
-            return Err(ProtocolError::TransferEncoding);
-        }
-        codings += 1;
+fn only_chunked(response: &ResponseHead) -> Result<(), ProtocolError> {
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.1
+    //# A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding
+    //# header field MUST treat the message as if the framing is faulty, even if a
+    //# Content-Length is present, and close the connection after processing the message.
+    if response.version != Version::HTTP_11 {
+        return Err(ProtocolError::TransferEncoding);
     }
-    if codings == 1 {
-        Ok(())
-    } else {
-        Err(ProtocolError::TransferEncoding)
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+    //# If a message is received with both a Transfer-Encoding and a Content-Length header
+    //# field, the Transfer-Encoding overrides the Content-Length.
+    let mut codings = list(&response.headers, &header::TRANSFER_ENCODING)
+        // RFC 9110 section 5.6.1 has recipients ignore empty members.
+        .filter(|member| !member.is_empty());
+    match (codings.next(), codings.next()) {
+        (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(ProtocolError::TransferEncoding),
     }
 }
 

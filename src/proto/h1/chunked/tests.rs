@@ -38,8 +38,8 @@ fn data(input: &[u8]) -> Vec<u8> {
     data
 }
 
-const NICE: &[u8] =
-    b"5;a=b\r\nhello\r\n00002 ; \"q\"\t\r\n, \r\nA\r\n0123456789\r\n0\r\nx-sum: 1\r\nx-b:\r\n\r\nrest";
+const NICE: &[u8] = b"5;a=b\r\nhello\r\n00002 ; \"q\"\t\r\n, \r\nA\r\n0123456789\r\n\
+    0\r\nx-sum: 1\r\nx-b:\r\n\r\nrest";
 
 #[test]
 fn chunks_are_joined_and_extensions_ignored() {

@@ -30,7 +30,8 @@ fn with_fields(count: usize) -> Vec<u8> {
 #[test]
 fn a_head_is_decoded() {
     let head = head(
-        b"HTTP/1.0 404 Not Found\r\nServer: x\r\nX-Empty:\r\nset-cookie: a \r\nSet-Cookie: \xe9\r\n\r\n",
+        b"HTTP/1.0 404 Not Found\r\nServer: x\r\nX-Empty:\r\nset-cookie: a \r\n\
+          Set-Cookie: \xe9\r\n\r\n",
     );
     assert_eq!(
         (head.version, head.status),
