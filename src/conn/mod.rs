@@ -156,6 +156,11 @@ impl Conn {
             && self.exchange.reusable()
     }
 
+    /// Whether it has been cut by its [`Signal`].
+    pub(crate) fn is_cut(&self) -> bool {
+        self.wakers.signal.is_cut()
+    }
+
     /// Looks, without waiting, whether an idle connection is still good.
     pub(crate) fn liveness(&mut self) -> Liveness {
         if self.dead || self.wakers.signal.is_cut() {

@@ -89,6 +89,15 @@ pub enum Refused {
     Full,
 }
 
+/// On what a caller has entered the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// It has one of the line's places.
+    Place,
+    /// All places are taken, but there is room for one more connection.
+    Room,
+}
+
 /// The counts of one server.
 #[derive(Debug)]
 pub struct Ledger {
@@ -112,16 +121,25 @@ impl Ledger {
     /// Whether a permit could be given. Exact for the owner of the line, who alone takes them.
     pub fn has_room(&self) -> bool {
         let now = self.counts();
-        !now.closed && now.open < self.limits.open && now.connecting < self.limits.connecting
+        !now.closed && self.room(&now) > 0
     }
 
-    /// A caller is about to enter the line.
-    pub fn join(&self) -> Result<(), Refused> {
+    fn room(&self, now: &Counts) -> u32 {
+        let open = self.limits.open.saturating_sub(now.open);
+        open.min(self.limits.connecting.saturating_sub(now.connecting))
+    }
+
+    /// A caller is about to enter the line. Where all its places are taken, as many more are let
+    /// in as there is room for, since they will not stay; they are told so.
+    pub fn join(&self) -> Result<Joined, Refused> {
         // Ordering: AcqRel. The history of this word is one chain of read-modify-writes: whoever
         // frees a permit later sees us, and we see what was freed before.
         let before = Counts::of(self.word.fetch_add(WAITING, Ordering::AcqRel));
         if !before.closed && before.waiting < self.limits.waiting {
-            return Ok(());
+            return Ok(Joined::Place);
+        }
+        if !before.closed && before.waiting - self.limits.waiting < self.room(&before) {
+            return Ok(Joined::Room);
         }
         self.leave();
         Err(if before.closed { Refused::Closed } else { Refused::Full })
@@ -192,6 +210,12 @@ impl<S> Total<S> {
             desperate: Queue::new(),
             starved: Queue::new(),
         }
+    }
+
+    /// Whether a permit is free now.
+    pub fn has_free(&self) -> bool {
+        // Ordering: Relaxed. A hint: whoever acts on it takes the permit by `take`.
+        self.word.load(Ordering::Relaxed) & FREE != 0
     }
 
     /// How many permits are in use.

@@ -15,7 +15,7 @@ use std::fmt;
 use std::task::{Poll, Waker};
 
 use super::idle::{Parked, Slot};
-use super::permits::Refused;
+use super::permits::{Joined, Refused};
 use super::settle::{Site, abandon, check_in, settle};
 use super::waiters::{Grant, Node, Wants};
 use crate::sync::Arc;
@@ -43,8 +43,22 @@ impl<S: Site> Ticket<S> {
     /// # Errors
     /// If the server is closed, or as many wait as may.
     pub fn enter(site: &S, class: u8) -> Result<Self, Refused> {
-        site.gate().ledger.join()?;
-        Ok(Self::push(site, Wants::Anything { class }))
+        let ledger = &site.gate().ledger;
+        let joined = ledger.join()?;
+        let ticket = Self::push(site, Wants::Anything { class });
+        // One who has no place must not stay, unless another thread is about to serve it. If it
+        // has been served meanwhile after all, the drop hands that on.
+        if joined == Joined::Room && ticket.is_waiting() {
+            let served_soon = ledger.has_room() && site.total().has_free();
+            if !served_soon {
+                return Err(Refused::Full);
+            }
+        }
+        Ok(ticket)
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.node.as_ref().is_some_and(|node| node.is_waiting())
     }
 
     /// Enters the line as one who dials: ahead of the others, and for a connection only.

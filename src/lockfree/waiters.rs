@@ -154,6 +154,12 @@ impl<T> Node<T> {
         }
     }
 
+    /// Whether nothing has been granted so far. For the waiter.
+    pub fn is_waiting(&self) -> bool {
+        // Ordering: Relaxed. Nothing is read on the strength of it.
+        self.state.load(Ordering::Relaxed) == WAITING
+    }
+
     fn is_gone(&self) -> bool {
         // Ordering: Relaxed. CANCELLED is final; seeing it late costs one failed grant.
         self.state.load(Ordering::Relaxed) == CANCELLED

@@ -40,8 +40,8 @@ impl Body {
     }
 
     /// The body of the response that is coming in over the connection.
-    pub(super) fn incoming(lease: Lease, ok: bool) -> Self {
-        Self { kind: Incoming::new(lease, ok).map_or(Kind::Empty, Kind::Incoming) }
+    pub(super) fn incoming(lease: Lease, ok: bool, attempts: u32) -> Self {
+        Self { kind: Incoming::new(lease, ok, attempts).map_or(Kind::Empty, Kind::Incoming) }
     }
 
     /// Reads the whole body.
@@ -202,7 +202,7 @@ pub struct LeasedBody<'a> {
 
 impl<'a> LeasedBody<'a> {
     pub(super) fn new(lease: &'a mut Lease, ok: bool) -> Self {
-        Self { incoming: Incoming::new(lease, ok) }
+        Self { incoming: Incoming::new(lease, ok, 1) }
     }
 
     /// Reads the whole body: see [`Body::bytes`].
@@ -263,6 +263,8 @@ struct Incoming<L: BorrowMut<Lease>> {
     lease: Option<L>,
     /// The response's status was good.
     ok: bool,
+    /// How many connections were tried for the request.
+    attempts: u32,
 }
 
 /// How a body ended.
@@ -278,8 +280,8 @@ enum Ended {
 
 impl<L: BorrowMut<Lease>> Incoming<L> {
     /// `None` if there is nothing more to come.
-    fn new(lease: L, ok: bool) -> Option<Self> {
-        let mut incoming = Self { lease: Some(lease), ok };
+    fn new(lease: L, ok: bool, attempts: u32) -> Option<Self> {
+        let mut incoming = Self { lease: Some(lease), ok, attempts };
         let complete = incoming.lease.as_mut().is_some_and(|lease| {
             lease.borrow_mut().conn().is_body_complete()
         });
@@ -306,6 +308,8 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
             Some(Err(error)) => {
                 lease.mark_broken();
                 let error = exchange::failed(lease.backend(), error, false);
+                let error = error.after_attempts(self.attempts);
+                exchange::count_timeout(&lease.backend().hub, &error);
                 self.finish(Ended::Failed);
                 Poll::Ready(Some(Err(error)))
             }

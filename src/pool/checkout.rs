@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -9,6 +10,7 @@ use http::{Request, Response};
 use super::body::{Body, LeasedBody};
 use super::exchange::{self, Plan, ResponseInfo, Running};
 use crate::error::{BoxError, Error, ErrorKind};
+use crate::lockfree::lifecycle::State;
 use crate::policy::retry::is_idempotent;
 use crate::select::Select;
 use crate::server::{Server, ServerId};
@@ -129,7 +131,7 @@ impl Checkout {
     {
         let head = self.exchange(request).await?;
         let ok = !head.status().is_server_error();
-        Ok(head.map(|()| Body::incoming(self.lease, ok)))
+        Ok(head.map(|()| Body::incoming(self.lease, ok, 1)))
     }
 
     /// Closes the connection instead of giving it back.
@@ -144,14 +146,15 @@ impl Checkout {
     {
         let (parts, body) = request.into_parts();
         let body = pin!(body);
+        let in_service = |pool: &Arc<Directory>| pool.hub.lifecycle.state() < State::Closed;
+        let Some(directory) = self.lease.backend().directory().filter(in_service) else {
+            return Err(Error::new(ErrorKind::Closed, "the pool is closed").retry_safe(true));
+        };
         if !self.is_usable() {
             let message = "the connection cannot be used any more: the last response was not read \
                            to its end, or one side closes";
             return Err(Error::new(ErrorKind::Request, message).retry_safe(true));
         }
-        let Some(directory) = self.lease.backend().directory() else {
-            return Err(Error::new(ErrorKind::Closed, "the pool is closed").retry_safe(true));
-        };
         let plan = Plan::new(&directory, &parts)?;
         if plan.server.is_some_and(|server| server != self.server_id()) {
             let message = "the request leads to another server than this connection";

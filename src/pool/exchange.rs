@@ -147,6 +147,7 @@ impl<'a> Running<'a> {
 
     pub(super) fn failed(&mut self, error: Error) -> Error {
         self.outcome = Some(Count::Failed);
+        count_timeout(self.hub, &error);
         error
     }
 
@@ -160,6 +161,13 @@ impl Drop for Running<'_> {
         if let Some(outcome) = self.outcome {
             self.hub.tally.incr(outcome);
         }
+    }
+}
+
+/// Counts a request that ran into a deadline, whichever step that was.
+pub(super) fn count_timeout(hub: &Hub, error: &Error) {
+    if error.is_timeout() {
+        hub.tally.add(Count::Timeouts, 1);
     }
 }
 
@@ -206,9 +214,6 @@ pub(super) fn failed(backend: &Backend, error: ExchangeError, unseen: bool) -> E
         (ErrorKind::Timeout, _) => "the response's body did not end in time".to_owned(),
         _ => error.to_string(),
     };
-    if kind == ErrorKind::Timeout {
-        backend.hub.count(backend, Count::Timeouts);
-    }
     let phase = error.phase;
     Error::new(kind, message)
         .at(phase)

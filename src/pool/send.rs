@@ -8,6 +8,7 @@ use super::body::Body;
 use super::exchange::{self, Plan, ResponseInfo, Running};
 use crate::error::{BoxError, Error};
 use crate::policy::retry::is_idempotent;
+use crate::server::ServerId;
 use crate::upstream::{Directory, Wish, acquire};
 
 /// A connection that was idle when the request began is trusted once more after one has failed;
@@ -30,6 +31,8 @@ where
     let mut running = Running::begin(hub);
     let mut tried = Vec::new();
     let mut broken = 0;
+    // Whether a server may have acted on an attempt before the last.
+    let mut seen = false;
     loop {
         let wish = Wish {
             server: plan.server,
@@ -42,9 +45,13 @@ where
         };
         let mut lease = match acquire(directory, wish).await {
             Ok(lease) => lease,
-            Err(error) => return Err(running.failed(error)),
+            Err(error) => {
+                let safe = error.is_retry_safe() && !seen;
+                let error = error.after_attempts(attempts(broken, &tried)).retry_safe(safe);
+                return Err(running.failed(error));
+            }
         };
-        let attempts = broken + 1 + u32::try_from(tried.len()).unwrap_or(u32::MAX);
+        let attempts = attempts(broken, &tried) + 1;
         let reused = lease.is_reused();
         match exchange::exchange(&mut lease, &parts, &plan, body.as_mut()).await {
             Ok(head) => {
@@ -56,7 +63,7 @@ where
                     reused,
                 };
                 let ok = !head.status().is_server_error();
-                let mut response = head.map(|()| Body::incoming(lease, ok));
+                let mut response = head.map(|()| Body::incoming(lease, ok, attempts));
                 drop(response.extensions_mut().insert(info));
                 return Ok(response);
             }
@@ -67,11 +74,18 @@ where
                 }
                 if attempt.may_retry() && broken <= TRUSTED {
                     broken += 1;
+                    seen |= !attempt.is_unseen();
                     continue;
                 }
-                let error = exchange::failed(lease.backend(), error, attempt.is_unseen());
+                let unseen = attempt.is_unseen() && !seen;
+                let error = exchange::failed(lease.backend(), error, unseen);
                 return Err(running.failed(error.after_attempts(attempts)));
             }
         }
     }
+}
+
+/// How many connections have been tried: those that broke, and those that never came about.
+fn attempts(broken: u32, tried: &[ServerId]) -> u32 {
+    broken + u32::try_from(tried.len()).unwrap_or(u32::MAX)
 }

@@ -1,6 +1,7 @@
 //! The end of a pool: drained, then cut.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::lockfree::lifecycle::State;
 use crate::lockfree::settle;
 use crate::rt::Background;
 use crate::sync::Ordering;
-use crate::upstream::{Count, Directory};
+use crate::upstream::{Backend, Count, Directory};
 
 /// What a shutdown did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +55,6 @@ impl Inner {
         })
         .await;
         let report = self.report.get_or_init(|| self.report()).clone();
-        close(&self.directory);
         cut(&self.directory);
         report
     }
@@ -69,7 +69,7 @@ impl Inner {
 
     fn report(&self) -> ShutdownReport {
         let begun = self.draining.get_or_init(|| begin(&self.directory));
-        let cut = self.directory.hub.total.in_use();
+        let cut = on_loan(&self.directory);
         ShutdownReport {
             completed: begun.on_loan.saturating_sub(cut),
             cut,
@@ -77,6 +77,14 @@ impl Inner {
             waiters_failed: begun.waiters_failed,
         }
     }
+}
+
+/// How many connections are on loan, once those that are idle have been closed. One that is being
+/// opened is on loan to nobody.
+fn on_loan(directory: &Directory) -> u64 {
+    let counts = |backend: &Arc<Backend>| backend.gate.ledger.counts();
+    let all = directory.with_removed();
+    all.iter().map(counts).map(|now| u64::from(now.open - now.connecting.min(now.open))).sum()
 }
 
 /// Closes the pool to new calls, sends those in line away, and closes what is idle.
@@ -92,7 +100,7 @@ fn begin(directory: &Directory) -> Begun {
         settle::shut(&**backend);
     }
     let begun = Begun {
-        on_loan: hub.total.in_use(),
+        on_loan: on_loan(directory),
         idle_closed: hub.tally.read().of(Count::ClosedShutdown) - closed_before,
         waiters_failed,
     };
@@ -100,7 +108,15 @@ fn begin(directory: &Directory) -> Begun {
     begun
 }
 
-/// Closes the pool: what is on loan is closed when it comes back.
+/// Closes the pool at once, and cuts what is on loan.
+fn cut(directory: &Directory) {
+    close(directory);
+    for backend in directory.with_removed() {
+        backend.cut();
+    }
+}
+
+/// Closes the pool at once. What is on loan ends by itself, as long as its time lasts.
 pub(super) fn close(directory: &Directory) {
     let hub = &directory.hub;
     hub.lifecycle.close();
@@ -112,9 +128,4 @@ pub(super) fn close(directory: &Directory) {
     while let Some((backend, need)) = hub.total.pop() {
         drop((backend, need));
     }
-}
-
-/// Cuts what is still on loan: whoever uses it is woken, and gets an error.
-fn cut(directory: &Directory) {
-    directory.servers().iter().for_each(|backend| backend.cut());
 }

@@ -37,6 +37,13 @@ pub(crate) struct Wish<'a> {
     pub(crate) may_dial: bool,
 }
 
+impl Wish<'_> {
+    /// How many servers have been tried.
+    fn tries(&self) -> u32 {
+        u32::try_from(self.tried.len()).unwrap_or(u32::MAX)
+    }
+}
+
 /// A connection for the request: an idle one, or the first that comes free, or a new one. If a
 /// server cannot be connected to, the next is tried, as long as there is time.
 ///
@@ -74,14 +81,15 @@ pub(crate) async fn acquire(directory: &Directory, wish: Wish<'_>) -> Result<Lea
             Err(Missed::Closed) => {}
             Err(Missed::Full) => {
                 hub.count(&backend, Count::QueueFull);
-                return Err(queue_full(&backend));
+                return Err(queue_full(&backend).after_attempts(wish.tries()));
             }
-            Err(Missed::Timeout) => return Err(queue_timeout(&backend)),
+            Err(Missed::Timeout) => {
+                return Err(queue_timeout(&backend).after_attempts(wish.tries()));
+            }
             Err(Missed::Dial(error)) => {
                 let out_of_time = wish.deadline.is_some_and(|deadline| deadline <= hub.now());
                 wish.tried.push(backend.id);
-                let attempts = u32::try_from(wish.tried.len()).unwrap_or(u32::MAX);
-                let error = dial_failed(&backend, error).after_attempts(attempts);
+                let error = dial_failed(&backend, error).after_attempts(wish.tries());
                 if out_of_time {
                     return Err(error);
                 }
@@ -109,7 +117,8 @@ pub(crate) fn try_acquire(directory: &Directory, wish: Wish<'_>) -> Option<Lease
 /// The connection, if it is still good and new enough; otherwise it is closed.
 fn checked(mut lease: Lease, since: u64, wish: &Wish<'_>) -> Option<Lease> {
     let began = lease.backend().hub.tick(wish.now);
-    if wish.fresh && since < began {
+    // One that was parked in the tick in which the request began may have been there before it.
+    if wish.fresh && since <= began {
         lease.mark_broken();
         return None;
     }
@@ -131,6 +140,8 @@ async fn wait_at(
     backend: &Arc<Backend>,
     wish: &Wish<'_>,
 ) -> Result<(Lease, Option<u64>), Missed> {
+    // Dropped last: by then all that had been granted here has been given back.
+    let _told = Told(backend);
     let mut ticket = Ticket::enter(&**backend, wish.class).map_err(|refused| match refused {
         Refused::Closed => Missed::Closed,
         Refused::Full => Missed::Full,
@@ -157,6 +168,15 @@ async fn wait_at(
             Ok((Lease::of(parked), Some(since)))
         }
         Some(Granted::Permit(permit)) => Dialling::begin(backend, permit, wish).await,
+    }
+}
+
+/// Tells a shutdown, when dropped, that a permit may have come back without having been used.
+struct Told<'a>(&'a Backend);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.0.hub.after_close();
     }
 }
 
@@ -306,13 +326,14 @@ impl Drop for Opening {
 }
 
 fn refusal(pick: &Pick, server: Option<ServerId>) -> Error {
-    match (pick, server) {
+    let error = match (pick, server) {
         (Pick::NotFound, Some(id)) => {
             Error::new(ErrorKind::NotFound, format!("there is no server {id} in the pool"))
         }
         (Pick::Exhausted, _) => Error::new(ErrorKind::Connect, "no server could be reached"),
         _ => Error::new(ErrorKind::NoServers, "the pool has no servers; add one with add_server"),
-    }
+    };
+    error.retry_safe(true)
 }
 
 fn queue_full(backend: &Backend) -> Error {

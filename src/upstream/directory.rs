@@ -1,7 +1,7 @@
 //! [`Directory`]: the servers of a pool, and the first look at them for each request.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::acquire::Wish;
 use super::backend::Backend;
@@ -26,6 +26,9 @@ pub(crate) type Roster = Vec<Arc<Backend>>;
 pub(crate) struct Directory {
     pub(crate) hub: Arc<Hub>,
     roster: Snapshot<Roster>,
+    /// Servers that were removed, as long as anybody holds a connection to them. Those that have
+    /// gone since are forgotten with the next removal.
+    removed: Snapshot<Vec<Weak<Backend>>>,
     turn: RoundRobin,
     next_id: AtomicU64,
     /// Into how many words each server's idle set is spread at least.
@@ -52,6 +55,7 @@ impl Directory {
         Arc::new(Self {
             hub: Arc::new(hub),
             roster: Snapshot::new(Vec::new()),
+            removed: Snapshot::new(Vec::new()),
             turn: RoundRobin::new(fastrand::usize(..) >> 1),
             next_id: AtomicU64::new(1),
             words,
@@ -65,6 +69,20 @@ impl Directory {
     /// The servers now.
     pub(crate) fn servers(&self) -> Roster {
         self.roster.with(Vec::clone)
+    }
+
+    /// The servers now, and the removed ones to which connections are still open.
+    pub(crate) fn with_removed(&self) -> Roster {
+        // In this order: a server is noted as removed before it leaves the roster.
+        let mut all = self.servers();
+        let removed: Roster =
+            self.removed.with(|removed| removed.iter().filter_map(Weak::upgrade).collect());
+        for backend in removed {
+            if all.iter().all(|known| known.id != backend.id) {
+                all.push(backend);
+            }
+        }
+        all
     }
 
     /// Adds a server, unless it is here already; its id.
@@ -96,6 +114,13 @@ impl Directory {
 
     /// Takes a server out, and shuts it.
     pub(crate) fn remove(&self, id: ServerId) -> Result<(), Error> {
+        if let Some(backend) = self.servers().iter().find(|known| known.id == id) {
+            let leaving = Arc::downgrade(backend);
+            self.removed.update(|removed| {
+                let there = removed.iter().filter(|known| known.strong_count() > 0);
+                Change::Replace(there.chain([&leaving]).cloned().collect(), ())
+            });
+        }
         let removed = self.roster.update(|roster| {
             let Ok(at) = roster.binary_search_by_key(&id, |known| known.id) else {
                 return Change::Keep(None);
@@ -167,6 +192,11 @@ impl Directory {
         })
     }
 
+    /// How many connections are parked now, those on their way to a waiter not among them.
+    pub(super) fn parked(&self) -> u64 {
+        self.roster.with(|roster| roster.iter().map(|known| known.gate.idle.len() as u64).sum())
+    }
+
     /// See `Idle::fence`.
     pub(super) fn fence(&self, but: ServerId) {
         self.roster.with(|roster| {
@@ -188,7 +218,7 @@ fn offer(backend: &Arc<Backend>, wish: &Wish<'_>) -> Option<Pick> {
 }
 
 pub(super) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the pool is closed")
+    Error::new(ErrorKind::Closed, "the pool is closed").retry_safe(true)
 }
 
 impl Backend {

@@ -157,6 +157,8 @@ impl Drop for Lease {
         let hub = &backend.hub;
         let reason = match self.close {
             None if held.conn.is_reusable() => None,
+            // Whatever its holder made of that.
+            _ if held.conn.is_cut() => Some(CloseReason::Shutdown),
             None => Some(CloseReason::NotReusable),
             given => given,
         };
@@ -196,7 +198,11 @@ pub(super) fn dispose_parked(backend: &Backend, held: Box<Held>, reason: CloseRe
 fn trim(backend: &Backend, hub: &Hub) {
     let most = hub.config.max_idle_connections as u64;
     // Open connections are counted in one word anyway, and only above the cap can idle ones be.
-    while hub.total.in_use() > most && hub.tally.idle() > most {
+    // Those that are counted include some on their way to a waiter, so the rest is looked at.
+    while hub.total.in_use() > most
+        && hub.tally.idle() > most
+        && backend.directory().is_some_and(|directory| directory.parked() > most)
+    {
         if !backend.close_longest_idle(CloseReason::IdleCap) {
             return;
         }

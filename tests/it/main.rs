@@ -1,6 +1,8 @@
-//! The suites that drive a whole pool over real sockets: one binary, one module per worry.
+//! The suites that drive a whole pool: one binary, one module per worry. `sim_*` and `cancellation`
+//! run in a simulated world, the others over real sockets.
 
 mod bad_input;
+mod cancellation;
 mod checkout;
 mod limits;
 mod membership;
@@ -9,5 +11,13 @@ mod parameters;
 mod pooling;
 mod regression;
 mod shutdown;
+mod sim_background;
+mod sim_dial;
+mod sim_expiry;
+mod sim_queue;
+mod sim_shutdown;
+mod sim_soak;
+mod sim_stale;
+mod sim_timeouts;
 mod support;
 mod support_itself;

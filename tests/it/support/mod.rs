@@ -13,10 +13,13 @@ pub(crate) mod join;
 pub(crate) mod load;
 pub(crate) mod run;
 pub(crate) mod server;
+pub(crate) mod sim;
+pub(crate) mod sim_server;
 
 pub(crate) use self::books::assert_balanced;
 pub(crate) use self::run::{Env, block_on, for_each_runtime};
 pub(crate) use self::server::{Manner, Server};
+pub(crate) use self::sim_server::SimServer;
 
 use evenkeel::{Builder, Pool, ServerId};
 

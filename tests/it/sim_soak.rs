@@ -1,0 +1,182 @@
+//! Goal: whatever callers, servers and the network do at the same time, every call ends in time,
+//! no limit is passed, and nothing is lost. Method: seeded turmoil in virtual time.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use evenkeel::rt::sim::Sim;
+use evenkeel::{Body, Error, ErrorKind, Pool, Select};
+use fastrand::Rng;
+use http::{Method, Request};
+
+use crate::support::join::{Job, join_all};
+use crate::support::sim::{
+    BACKGROUNDS, Background, MS, ONE, PAST_DIAL_GRACE, SECOND, TWO, builder, id_at, request, wished,
+};
+use crate::support::{SimServer, assert_balanced, parse};
+
+const SEEDS: u64 = 40;
+const CALLERS: usize = 12;
+const CALLS: usize = 30;
+const PER_SERVER: usize = 4;
+const TOTAL: usize = 6;
+
+/// The paths of well-behaved and ill-behaved answers.
+const PATHS: [&str; 14] = [
+    "/",
+    "/",
+    "/",
+    "/b/20000",
+    "/b/200000",
+    "/after/3",
+    "/after/300",
+    "/trickle/3/7",
+    "/close",
+    "/last",
+    "/fin/2",
+    "/extra",
+    "/drop",
+    "/drop-next",
+];
+
+/// One call, of a random kind. An error is an honest end too.
+async fn call(pool: &Pool, rng: &mut Rng) -> Result<(), Error> {
+    let path = PATHS[rng.usize(..PATHS.len())];
+    let select = Select::new().priority(rng.u8(..8));
+    match rng.u8(..8) {
+        0 => drop(pool.get(path).await?),
+        1 => {
+            let body = Body::from(vec![b'x'; rng.usize(..100_000)]);
+            let post = Request::post("/deaf/5").body(body).expect("a valid request");
+            pool.send(post).await?.into_body().bytes().await?;
+        }
+        2 => {
+            let hurried = wished(path, select.timeout(MS * rng.u32(1..400)));
+            pool.send(hurried).await?.into_body().bytes().await?;
+        }
+        3 => {
+            let mut checkout = pool.checkout(select).await?;
+            for _ in 0..rng.u8(..3) {
+                let response = checkout.send(request(Method::GET, path)).await?;
+                response.into_body().bytes().await?;
+            }
+            if rng.bool() {
+                checkout.discard();
+            }
+        }
+        4 => drop(pool.try_checkout(&select)),
+        _ => {
+            pool.send(wished(path, select)).await?.into_body().bytes().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Polls the call at most so often, and then drops it.
+async fn at_most(polls: usize, call: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let mut call = Box::pin(call);
+    let mut pending = 0;
+    poll_fn(|cx| match call.as_mut().poll(cx) {
+        Poll::Pending if pending < polls => {
+            pending += 1;
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Ready(Ok(())),
+        ended => ended,
+    })
+    .await
+}
+
+async fn caller(sim: Sim, pool: Pool, seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    for _ in 0..CALLS {
+        let polls = if rng.u8(..4) == 0 { rng.usize(..12) } else { usize::MAX };
+        let start = sim.now();
+        if let Err(error) = at_most(polls, call(&pool, &mut rng)).await {
+            assert_ne!(error.kind(), ErrorKind::Closed, "{error:?}");
+            assert_ne!(error.kind(), ErrorKind::Protocol, "{error:?}");
+        }
+        // A checkout has a deadline for each of its requests, and one for itself.
+        assert!(sim.now() - start <= SECOND * 30 * 3, "a call outlives its deadline");
+        let metrics = pool.metrics();
+        assert!(metrics.total_connections <= TOTAL as u64, "{metrics:?}");
+        if rng.u8(..3) == 0 {
+            sim.sleep(MS * rng.u32(..50)).await;
+        }
+    }
+}
+
+/// Makes servers and the network misbehave for a while, and heals them in the end.
+async fn turmoil(sim: &Sim, pool: &Pool, one: &mut SimServer, two: &SimServer, seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    for _ in 0..40 {
+        sim.sleep(MS * rng.u32(1..300)).await;
+        match rng.u8(..6) {
+            0 => pool.close_idle(),
+            1 => {
+                sim.net().black_hole(TWO);
+                sim.sleep(MS * rng.u32(1..200)).await;
+                sim.net().heal(TWO);
+            }
+            2 => {
+                one.stop().await;
+                sim.sleep(MS * rng.u32(1..200)).await;
+                one.restart();
+            }
+            3 => {
+                pool.remove_server(id_at(pool, two)).expect("it is there");
+                sim.sleep(MS * rng.u32(1..100)).await;
+                pool.add_server(parse(&two.url())).expect("the pool is open");
+            }
+            4 => sim.net().connect_delay(ONE, MS * rng.u32(..30)),
+            _ => {}
+        }
+    }
+    sim.net().heal(ONE);
+}
+
+fn soak(seed: u64, background: Background) {
+    fastrand::seed(seed);
+    let sim = Sim::new();
+    let (mut one, two) = (SimServer::start(&sim, ONE), SimServer::start(&sim, TWO));
+    sim.net().latency(MS * (seed % 3) as u32);
+    let builder = builder(&sim, &[&one, &two]).max_connections_per_server(PER_SERVER);
+    let builder = builder.max_total_connections(TOTAL).max_connecting(2).max_idle_connections(4);
+    let builder = builder.connect_timeout(SECOND).idle_conn_timeout(MS * 200);
+    let pool = background.build(&sim, builder);
+    let job = |n| Box::pin(caller(sim.clone(), pool.clone(), seed * 1000 + n as u64)) as Job<()>;
+    let callers = join_all((0..CALLERS).map(job).collect());
+    sim.block_on(async {
+        let trouble = turmoil(&sim, &pool, &mut one, &two, seed);
+        futures_lite::future::zip(callers, trouble).await;
+        sim.sleep(PAST_DIAL_GRACE).await;
+        sim.settle().await;
+    });
+    let metrics = pool.metrics();
+    assert_balanced(&metrics);
+    let ended = metrics.connections_created + metrics.connect_errors + metrics.connects_cancelled;
+    assert_eq!(metrics.connects, ended, "{metrics:?}");
+    assert_eq!((one.counts().open + two.counts().open) as u64, metrics.idle_connections);
+    assert!(one.counts().peak <= PER_SERVER, "{:?}", one.counts());
+    let report = sim.block_on(async {
+        let start = sim.now();
+        let report = pool.shutdown(SECOND).await;
+        assert_eq!(sim.now(), start, "something holds it up: {:?}", pool.metrics());
+        sim.settle().await;
+        report
+    });
+    assert_eq!((report.completed, report.cut, report.waiters_failed), (0, 0, 0));
+    assert_eq!(one.counts().open + two.counts().open, 0);
+    assert_eq!(sim.tasks(), one.tasks() + two.tasks());
+}
+
+#[test]
+fn every_call_ends_and_nothing_is_lost_in_any_turmoil() {
+    for seed in 0..SEEDS {
+        for background in BACKGROUNDS {
+            // Told only if it fails.
+            println!("seed {seed}, {background:?}");
+            soak(seed, background);
+        }
+    }
+}
