@@ -30,7 +30,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
+use std::thread;
 
 use super::idle::Parked;
 use crate::sync::{Arc, AtomicU32, Ordering, TaskCell, UnsafeCell};
@@ -284,19 +286,12 @@ impl Woken {
         self.first.take().or_else(|| self.rest.pop())
     }
 
-    pub(super) fn wake(mut self) {
+    /// Calls them all; the first panic is returned when all have been called.
+    pub(super) fn wake(mut self) -> thread::Result<()> {
+        let mut first = Ok(());
         while let Some(waker) = self.next() {
-            waker.wake();
+            first = first.and(catch_unwind(AssertUnwindSafe(|| waker.wake())));
         }
-    }
-}
-
-impl Drop for Woken {
-    fn drop(&mut self) {
-        // Only reached with wakers left when one of them panicked.
-        while let Some(waker) = self.next() {
-            let woken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
-            drop(woken);
-        }
+        first
     }
 }
