@@ -60,7 +60,7 @@ models! {
         assert_at_rest(&servers);
     }
 
-    fn the_longest_idle_connection_elsewhere_is_closed(3) {
+    fn the_longest_idle_connection_elsewhere_is_closed(2) {
         let (servers, held) = one_each();
         let user = servers[0].spawn(Server::use_once);
         let more = servers[1].lease();
@@ -100,7 +100,7 @@ models! {
 
     /// The line of the first server hides what is parked there from those who look for something to
     /// close, until its last waiter has left.
-    fn a_line_that_empties_shows_what_is_parked(2) {
+    fn a_line_that_empties_shows_what_is_parked(1) {
         let servers = servers::<2>(1, 1);
         let held = servers[0].lease();
         let gone = servers[0].enter();
@@ -175,7 +175,7 @@ models! {
     }
 
     /// Two waiters of one server: the second relies on the mark that the first has set.
-    fn two_waiters_of_a_starved_server_are_both_served(2) {
+    fn two_waiters_of_a_starved_server_are_both_served(1) {
         let servers = servers::<2>(2, 1);
         let held = servers[0].lease();
         let other = servers[1].spawn(Server::use_once);

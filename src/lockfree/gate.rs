@@ -144,9 +144,11 @@ impl<T> Gate<T> {
                 let line = unsafe { &mut *line };
                 self.round(line, &mut left, woken);
             });
-            // Ordering: Release on success: the line is seen by the next owner. Acquire on
-            // failure: what the callers in between published is seen by the next round.
-            let let_go = pairing.compare_exchange(answered, 0, Ordering::AcqRel, Ordering::Acquire);
+            // Ordering: Release on success: the line is seen by the next owner; what we read then we
+            // had read before. Acquire on failure: what the callers in between published is seen by
+            // the next round.
+            let let_go =
+                pairing.compare_exchange(answered, 0, Ordering::Release, Ordering::Acquire);
             match let_go {
                 Ok(_) => break,
                 Err(calls) => answered = calls,

@@ -116,10 +116,10 @@ impl<T> Node<T> {
 
     /// The waiter goes. If it had been given something, that comes back, to be handed on.
     pub fn cancel(&self) -> Result<(), Option<Grant<T>>> {
-        // Ordering: Release: nothing of ours is published, but the one who serves then acquires
-        // all that the waiter did before it left. Acquire on failure: the grant is written.
+        // Ordering: Relaxed: nothing of ours is published; the grant cell was never ours. Acquire on
+        // failure: the grant is written.
         let moved =
-            self.state.compare_exchange(WAITING, CANCELLED, Ordering::Release, Ordering::Acquire);
+            self.state.compare_exchange(WAITING, CANCELLED, Ordering::Relaxed, Ordering::Acquire);
         match moved {
             Ok(_) => {
                 // The waker must not live on in a node that waits to be swept.
@@ -172,7 +172,7 @@ impl<T> fmt::Debug for Node<T> {
 pub(super) struct Line<T> {
     diallers: VecDeque<Arc<Node<T>>>,
     classes: [VecDeque<Arc<Node<T>>>; CLASSES],
-    /// Grants so far, for the guard against starvation.
+    /// Grants to the classes so far, for the guard against starvation.
     served: u32,
     /// Whether the idle words carry the WAITERS flag.
     pub(super) flagged: bool,
@@ -221,9 +221,12 @@ impl<T> Line<T> {
             };
             match node.give(grant) {
                 Ok(waker) => {
-                    self.served = self.served.wrapping_add(1);
                     woken.push(waker);
-                    return Ok(node.wants());
+                    let wants = node.wants();
+                    if let Wants::Anything { .. } = wants {
+                        self.served = self.served.wrapping_add(1);
+                    }
+                    return Ok(wants);
                 }
                 Err(back) => grant = back,
             }
