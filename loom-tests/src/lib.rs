@@ -16,6 +16,8 @@
 compile_error!("build the models with RUSTFLAGS=\"--cfg evenkeel_loom --cfg crossbeam_loom\"");
 
 #[cfg(evenkeel_loom)]
+pub mod fleet;
+#[cfg(evenkeel_loom)]
 mod support;
 
 #[cfg(evenkeel_loom)]

@@ -48,8 +48,8 @@ pub struct Left {
     pub lacks_total: bool,
     /// Permits of the total that nobody here wants: to be given back.
     pub surplus: u32,
-    /// A connection was put back into the idle set, since nobody wanted it any more.
-    pub put_back: bool,
+    /// The line was let go: what is parked can be taken, and seen from elsewhere, again.
+    pub reopened: bool,
 }
 
 /// One server's connections, permits and waiters.
@@ -126,8 +126,8 @@ impl<T> Gate<T> {
         self.idle.close();
     }
 
-    /// Brings those who wait and what they wait for together.
-    pub(super) fn pair(&self) -> Left {
+    /// Brings those who wait and what they wait for together. The caller then calls the wakers.
+    pub(super) fn pair(&self, woken: &mut Woken) -> Left {
         let pairing = &self.slow.pairing;
         // Ordering: AcqRel. Release: what we published before the call is seen by the owner, who
         // reads this value or a later one of the chain when it leaves. Acquire: if we are the
@@ -137,23 +137,23 @@ impl<T> Gate<T> {
         }
         let mut answered = 1;
         let mut left = Left::default();
-        let mut woken = Woken::default();
         loop {
             self.line.with_mut(|line| {
                 // SAFETY: [1] we moved `pairing` from 0, so we are the only owner; [2] the
                 // reference ends with this closure, before we let go.
                 let line = unsafe { &mut *line };
-                self.round(line, &mut left, &mut woken);
+                self.round(line, &mut left, woken);
             });
-            // Ordering: Release on success: the line is seen by the next owner. Acquire on
-            // failure: what the callers in between published is seen by the next round.
-            let let_go = pairing.compare_exchange(answered, 0, Ordering::AcqRel, Ordering::Acquire);
+            // Ordering: Release on success: the line is seen by the next owner; what we read then we
+            // had read before. Acquire on failure: what the callers in between published is seen by
+            // the next round.
+            let let_go =
+                pairing.compare_exchange(answered, 0, Ordering::Release, Ordering::Acquire);
             match let_go {
                 Ok(_) => break,
                 Err(calls) => answered = calls,
             }
         }
-        woken.wake();
         left
     }
 
@@ -174,6 +174,7 @@ impl<T> Gate<T> {
         if line.flagged && !line.wants_connection() {
             self.idle.unflag_waiters();
             line.flagged = false;
+            left.reopened = true;
         }
         if !left.lacks_total {
             // Ordering: Acquire pairs with `credit`.
@@ -194,7 +195,6 @@ impl<T> Gate<T> {
                     // Everybody left meanwhile. The flag is ours, so `Waiters` says nothing new;
                     // whoever closes the gate has us drain it again.
                     let _: AfterPark = self.idle.park(parked);
-                    left.put_back = true;
                 }
                 continue;
             }

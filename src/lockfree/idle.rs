@@ -295,8 +295,9 @@ impl<T> Idle<T> {
     /// The line is empty again. Only for the owner of the line.
     pub fn unflag_waiters(&self) {
         for word in &self.words {
-            // Ordering: Relaxed. A check-in that still sees the flag makes one needless call.
-            word.idle.fetch_and(!WAITERS, Ordering::Relaxed);
+            // Ordering: Acquire pairs with `fence`: one who looked here and passed the word over has
+            // marked the total before, and the owner of the line looks at that mark next.
+            word.idle.fetch_and(!WAITERS, Ordering::Acquire);
         }
     }
 

@@ -25,12 +25,16 @@
 //! ```text
 //! bit  63      STARVED      one of the queues holds somebody
 //! bit  62      DESPERATE    a server without any connection of its own is among them
-//! bits  0..32  free
+//! bits 32..61  marks        counts up with every mark, and wraps
+//! bits  0..31  free
 //! ```
 //!
 //! A server enters a queue, *then* sets the flag, and the same operation tells it whether a permit
 //! has come free meanwhile. A permit is put back, *then* the flag is looked at in the same word.
-//! One sees the other.
+//! One sees the other. For that a flag must never be down while a server that has set it stands in
+//! its queue, not even for a moment. So it is taken down by a compare-and-swap, which fails if
+//! anybody was marked since the queues were found empty, for then the count of marks has changed.
+//! (It wraps after 2^30 marks: as many would have to fall between one thread's look and its swap.)
 //!
 //! A server with connections of its own goes on by itself, slowly; one without any depends on the
 //! others. So the desperate are served first, and for each of them one check-in elsewhere gives
@@ -189,6 +193,8 @@ impl Ledger {
 const STARVED: u64 = 1 << 63;
 const DESPERATE: u64 = 1 << 62;
 const FREE: u64 = (1 << 32) - 1;
+const MARK: u64 = 1 << 32;
+const MARKS: u64 = DESPERATE - MARK;
 
 /// The pool's permits, and the servers that wait for one.
 #[derive(Debug)]
@@ -260,9 +266,22 @@ impl<S> Total<S> {
         if let Some(site) = site {
             self.queue(need).push(site);
         }
-        // Ordering: AcqRel. Release: the push is visible to whoever sees the flag. Acquire, and
-        // the order of this word: a permit that was put back before is seen here.
-        self.word.fetch_or(need.flags(), Ordering::AcqRel) & FREE != 0
+        // Ordering: Relaxed. A guess; the compare-and-swap confirms it.
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            let marks = seen.wrapping_add(MARK) & MARKS;
+            let marked = (seen & !MARKS) | marks | need.flags();
+            // Ordering: AcqRel. Release: the push is visible to whoever sees the flag. Acquire,
+            // and the order of this word: a permit that was put back before is seen here, and
+            // nobody takes the flag down who has not seen our push. On failure only the guess is
+            // renewed.
+            let swapped =
+                self.word.compare_exchange_weak(seen, marked, Ordering::AcqRel, Ordering::Relaxed);
+            match swapped {
+                Ok(_) => return seen & FREE != 0,
+                Err(now) => seen = now,
+            }
+        }
     }
 
     /// Whether any server waits for a permit. One load, for the hit path.
@@ -307,18 +326,33 @@ impl<S> Total<S> {
             Some(site) => Some((site, Need::First)),
             None => self.starved.pop().map(|site| (site, Need::More)),
         };
-        let stale = (STARVED | DESPERATE) & !self.flags();
-        if stale != 0 {
-            // Ordering: AcqRel. One who pushed and set the flag before this is seen by the look
-            // below; one who comes later sets it again behind it.
-            self.word.fetch_and(!stale, Ordering::AcqRel);
-            let missed = self.flags() & stale;
-            if missed != 0 {
-                // Ordering: AcqRel, as in `mark`.
-                self.word.fetch_or(missed, Ordering::AcqRel);
+        self.refresh();
+        next
+    }
+
+    /// Brings the flags in line with the queues: down if there is nobody, and DESPERATE up again
+    /// for the next one, after a check-in has yielded for the one before.
+    pub fn refresh(&self) {
+        // Ordering: Acquire pairs with `mark`: all who were marked by then are seen in the queues,
+        // unless they have been taken out.
+        let mut seen = self.word.load(Ordering::Acquire);
+        loop {
+            let flags = self.flags();
+            if seen & (STARVED | DESPERATE) == flags {
+                return;
+            }
+            // Ordering: AcqRel keeps the chain. On failure Acquire, as above.
+            let swapped = self.word.compare_exchange_weak(
+                seen,
+                (seen & !(STARVED | DESPERATE)) | flags,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            match swapped {
+                Ok(_) => return,
+                Err(now) => seen = now,
             }
         }
-        next
     }
 
     fn queue(&self, need: Need) -> &Queue<S> {

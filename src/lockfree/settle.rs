@@ -16,6 +16,8 @@
 //!   the one who marks looks at the idle sets *after* marking. The two looks cross; that one of
 //!   them succeeds is the work of [`Idle::fence`](super::idle::Idle::fence), a read-modify-write
 //!   on each idle word: a park that comes later in that word's order acquires the mark;
+//! - a line elsewhere is let go that hid what is parked there: the same crossing, with the
+//!   operation that takes WAITERS out of the word in the place of the park;
 //! - it has no connection at all, and others are so busy that none of theirs is ever parked: then
 //!   one check-in elsewhere gives its connection up ([`Total::yields`]).
 //!
@@ -24,10 +26,13 @@
 //! neither half of a permit is ever held while waiting for the other.
 
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
 
 use super::gate::Gate;
 use super::idle::{AfterPark, Candidate, Parked, Slot};
 use super::permits::{Need, Total};
+use super::waiters::Woken;
 
 /// A server, as seen from here.
 pub trait Site: Sized {
@@ -67,131 +72,162 @@ pub enum Dispose {
 
 /// Serves `site`, and then everybody for whom that, or anything since, has freed something.
 pub fn settle<S: Site>(site: &S) {
-    let mut more = Vec::new();
-    let mut next: Option<S::Handle> = None;
-    loop {
-        let site = next.as_deref().unwrap_or(site);
-        let freed = serve(site, &mut more);
-        site.total().put(freed);
-        match following::<S>(site.total(), &mut more) {
-            Some(site) => next = Some(site),
-            None => return,
+    Rounds::new().run(site);
+}
+
+/// Servers being served, one after another, by one thread.
+struct Rounds<S: Site> {
+    /// Those to be looked at next.
+    more: Vec<S::Handle>,
+    /// A connection has come into sight that those who were starved before may have missed. True
+    /// until one of them has looked, after marking itself again, and found nothing: a mark may be
+    /// out of date, so that to serve the first of the queue is not enough.
+    shown: bool,
+    /// Wakers and sockets are foreign code. If one panics, the permits are settled all the same,
+    /// and everybody else is woken, before the panic goes on.
+    panic: thread::Result<()>,
+}
+
+impl<S: Site> Rounds<S> {
+    fn new() -> Self {
+        Self { more: Vec::new(), shown: false, panic: Ok(()) }
+    }
+
+    fn run(mut self, first: &S) {
+        let mut next: Option<S::Handle> = None;
+        loop {
+            let site = next.as_deref().unwrap_or(first);
+            let freed = self.serve(site);
+            site.total().put(freed);
+            let following = self.more.pop().or_else(|| self.starved(site.total()));
+            if following.is_none() {
+                break;
+            }
+            next = following;
+        }
+        if let Err(panic) = self.panic {
+            resume_unwind(panic);
         }
     }
-}
 
-/// A permit of the total has been put back: serves those who were waiting for one first, and
-/// `site` after them if it has waiters of its own.
-fn settle_freed<S: Site>(site: &S, waiting: bool) {
-    let mut more = Vec::new();
-    if waiting {
-        more.push(site.handle());
+    /// A permit of the total has been put back: serves those who were waiting for one first, and
+    /// `site`, which has just had it, after them, if it has waiters of its own.
+    fn run_freed(mut self, site: &S, waiting: bool) {
+        let starved = self.starved(site.total());
+        match (starved, waiting) {
+            (Some(starved), true) => {
+                self.more.push(site.handle());
+                self.run(&*starved);
+            }
+            (Some(starved), false) => self.run(&*starved),
+            (None, true) => self.run(site),
+            (None, false) => {
+                if let Err(panic) = self.panic {
+                    resume_unwind(panic);
+                }
+            }
+        }
     }
-    // Those who were starved come before the one who has just had a permit.
-    let first = site.total().next().map(|(site, need)| {
-        site.gate().unmark(need);
-        site
-    });
-    let mut next = first.or_else(|| more.pop());
-    while let Some(site) = next {
-        let freed = serve(&*site, &mut more);
-        site.total().put(freed);
-        next = following::<S>(site.total(), &mut more);
-    }
-}
 
-fn following<S: Site>(total: &Total<S::Handle>, more: &mut Vec<S::Handle>) -> Option<S::Handle> {
-    more.pop().or_else(|| {
-        let (site, need) = total.next()?;
+    /// The next server that waits for a permit, if there is a cause to serve it.
+    fn starved(&self, total: &Total<S::Handle>) -> Option<S::Handle> {
+        let (site, need) = if self.shown { total.pop() } else { total.next() }?;
         site.gate().unmark(need);
         Some(site)
-    })
-}
+    }
 
-/// Serves one server; returns the permits of the total that came free. Servers that must be looked
-/// at afterwards are added to `more`.
-fn serve<S: Site>(site: &S, more: &mut Vec<S::Handle>) -> u32 {
-    let (gate, total) = (site.gate(), site.total());
-    let mut freed = 0;
-    loop {
-        let left = gate.pair();
-        freed += left.surplus;
-        let counts = gate.ledger.counts();
-        if counts.closed {
-            freed += drain(site);
-        }
-        if left.put_back && total.is_starved() {
-            // It was out of the idle set while others looked there.
-            more.extend(relieved::<S>(total));
-        }
-        if !left.lacks_total {
-            return freed;
-        }
-        if total.take() || evict_for(site, more) {
-            gate.credit();
-            continue;
-        }
-        let need = if counts.open == 0 { Need::First } else { Need::More };
-        let entered = gate.mark(need);
-        if total.mark(entered.then(|| site.handle()), need) {
-            continue;
-        }
-        // Whoever found the mark set already can rely on the one who set it.
-        if entered {
-            site.fence_elsewhere();
-            if evict_for(site, more) {
+    /// Serves one server; returns the permits of the total that came free.
+    fn serve(&mut self, site: &S) -> u32 {
+        let (gate, total) = (site.gate(), site.total());
+        let mut freed = 0;
+        loop {
+            let mut woken = Woken::default();
+            let left = gate.pair(&mut woken);
+            self.note(woken.wake());
+            freed += left.surplus;
+            let counts = gate.ledger.counts();
+            if counts.closed {
+                freed += self.drain(site);
+            }
+            // The line hid what is parked here. The look at the total comes after it was let go,
+            // as after a park.
+            self.shown |= left.reopened && total.is_starved() && !gate.idle.is_empty();
+            if !left.lacks_total {
+                return freed;
+            }
+            if total.take() || self.evict_for(site) {
                 gate.credit();
                 continue;
             }
-        }
-        return freed;
-    }
-}
-
-/// Closes the longest idle connection of another server; its permit of the total is then ours.
-fn evict_for<S: Site>(site: &S, more: &mut Vec<S::Handle>) -> bool {
-    while let Some((other, seen)) = site.longest_idle_elsewhere() {
-        let gate = other.gate();
-        match gate.idle.claim_at(seen) {
-            // Used by somebody else first: look again.
-            None => {}
-            Some(parked) if parked.since == seen.since => {
-                other.dispose(parked.value, Dispose::Evicted);
-                gate.idle.vacate(parked.slot);
-                if gate.ledger.closed() {
-                    more.push(other);
-                }
-                return true;
+            let need = if counts.open == 0 { Need::First } else { Need::More };
+            let entered = gate.mark(need);
+            if total.mark(entered.then(|| site.handle()), need) {
+                continue;
             }
-            // Used and parked again. Others who looked for something to evict meanwhile missed
-            // it; but we look again, and either take it or see it in use.
-            Some(parked) => match gate.idle.park(parked) {
-                AfterPark::Quiet => {}
-                AfterPark::Waiters | AfterPark::Closed => more.push(other),
-            },
+            // Whoever found the mark set already can rely on the one who set it.
+            if entered {
+                site.fence_elsewhere();
+                if self.evict_for(site) {
+                    gate.credit();
+                    continue;
+                }
+            }
+            self.shown = false;
+            return freed;
         }
     }
-    false
-}
 
-/// A server that waits for a permit, to be served since there is an idle connection to evict.
-fn relieved<S: Site>(total: &Total<S::Handle>) -> Option<S::Handle> {
-    let (site, need) = total.pop()?;
-    site.gate().unmark(need);
-    Some(site)
-}
-
-/// Closes what is parked at a closed server; returns how many permits that frees.
-fn drain<S: Site>(site: &S) -> u32 {
-    let gate = site.gate();
-    let mut freed = 0;
-    while let Some(parked) = gate.idle.claim() {
-        site.dispose(parked.value, Dispose::Shut);
-        gate.idle.vacate(parked.slot);
-        gate.ledger.closed();
-        freed += 1;
+    /// Closes the longest idle connection of another server; its permit of the total is then ours.
+    fn evict_for(&mut self, site: &S) -> bool {
+        while let Some((other, seen)) = site.longest_idle_elsewhere() {
+            let gate = other.gate();
+            match gate.idle.claim_at(seen) {
+                // Used by somebody else first: look again.
+                None => {}
+                Some(parked) if parked.since == seen.since => {
+                    self.dispose(&*other, parked.value, Dispose::Evicted);
+                    gate.idle.vacate(parked.slot);
+                    if gate.ledger.closed() {
+                        self.more.push(other);
+                    }
+                    return true;
+                }
+                // Used and parked again. Others who looked meanwhile missed it, and we may find
+                // one that has been idle for longer when we look again.
+                Some(parked) => {
+                    match gate.idle.park(parked) {
+                        AfterPark::Quiet => {}
+                        AfterPark::Waiters | AfterPark::Closed => self.more.push(other),
+                    }
+                    self.shown |= site.total().is_starved();
+                }
+            }
+        }
+        false
     }
-    freed
+
+    /// Closes what is parked at a closed server; returns how many permits that frees.
+    fn drain(&mut self, site: &S) -> u32 {
+        let gate = site.gate();
+        let mut freed = 0;
+        while let Some(parked) = gate.idle.claim() {
+            self.dispose(site, parked.value, Dispose::Shut);
+            gate.idle.vacate(parked.slot);
+            gate.ledger.closed();
+            freed += 1;
+        }
+        freed
+    }
+
+    fn dispose(&mut self, site: &S, conn: S::Conn, why: Dispose) {
+        self.note(catch_unwind(AssertUnwindSafe(|| site.dispose(conn, why))));
+    }
+
+    fn note(&mut self, result: thread::Result<()>) {
+        if self.panic.is_ok() {
+            self.panic = result;
+        }
+    }
 }
 
 /// Gives a good connection back: to the first in line, or to the idle set; or, if another server
@@ -199,8 +235,12 @@ fn drain<S: Site>(site: &S) -> u32 {
 pub fn check_in<S: Site>(site: &S, parked: Parked<S::Conn>) {
     let total = site.total();
     if total.yields() {
-        site.dispose(parked.value, Dispose::Evicted);
-        return close(site, parked.slot);
+        let mut rounds = Rounds::new();
+        rounds.dispose(site, parked.value, Dispose::Evicted);
+        give_back(site, parked.slot, rounds);
+        // If another was faster to take the permit, the next check-in is asked.
+        total.refresh();
+        return;
     }
     park(site, parked);
 }
@@ -214,25 +254,31 @@ fn park<S: Site>(site: &S, parked: Parked<S::Conn>) {
     }
     // After the park: the one who marks looks at the idle sets after marking.
     if total.is_starved() && !idle.is_empty() {
-        if let Some(starved) = relieved::<S>(total) {
-            settle(&*starved);
+        let mut rounds = Rounds::<S>::new();
+        rounds.shown = true;
+        if let Some(starved) = rounds.starved(total) {
+            rounds.run(&*starved);
         }
     }
 }
 
 /// A connection has been closed: gives its cell and both its permits back.
 pub fn close<S: Site>(site: &S, slot: Slot) {
+    give_back(site, slot, Rounds::new());
+}
+
+fn give_back<S: Site>(site: &S, slot: Slot, rounds: Rounds<S>) {
     site.gate().idle.vacate(slot);
     let waiting = site.gate().ledger.closed();
     site.total().put(1);
-    settle_freed(site, waiting);
+    rounds.run_freed(site, waiting);
 }
 
 /// A dial has come to nothing: gives both its permits back.
 pub(super) fn abandon<S: Site>(site: &S) {
     let waiting = site.gate().ledger.abandoned();
     site.total().put(1);
-    settle_freed(site, waiting);
+    Rounds::new().run_freed(site, waiting);
 }
 
 /// Claims the idle connection that was seen, if it is still there and unused since, with its cell;

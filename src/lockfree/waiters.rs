@@ -30,7 +30,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
+use std::thread;
 
 use super::idle::Parked;
 use crate::sync::{Arc, AtomicU32, Ordering, TaskCell, UnsafeCell};
@@ -114,10 +116,10 @@ impl<T> Node<T> {
 
     /// The waiter goes. If it had been given something, that comes back, to be handed on.
     pub fn cancel(&self) -> Result<(), Option<Grant<T>>> {
-        // Ordering: Release: nothing of ours is published, but the one who serves then acquires
-        // all that the waiter did before it left. Acquire on failure: the grant is written.
+        // Ordering: Relaxed: nothing of ours is published; the grant cell was never ours. Acquire on
+        // failure: the grant is written.
         let moved =
-            self.state.compare_exchange(WAITING, CANCELLED, Ordering::Release, Ordering::Acquire);
+            self.state.compare_exchange(WAITING, CANCELLED, Ordering::Relaxed, Ordering::Acquire);
         match moved {
             Ok(_) => {
                 // The waker must not live on in a node that waits to be swept.
@@ -176,7 +178,7 @@ impl<T> fmt::Debug for Node<T> {
 pub(super) struct Line<T> {
     diallers: VecDeque<Arc<Node<T>>>,
     classes: [VecDeque<Arc<Node<T>>>; CLASSES],
-    /// Grants so far, for the guard against starvation.
+    /// Grants to the classes so far, for the guard against starvation.
     served: u32,
     /// Whether the idle words carry the WAITERS flag.
     pub(super) flagged: bool,
@@ -224,9 +226,12 @@ impl<T> Line<T> {
             };
             match node.give(grant) {
                 Ok(waker) => {
-                    self.served = self.served.wrapping_add(1);
                     woken.push(waker);
-                    return Ok(node.wants());
+                    let wants = node.wants();
+                    if let Wants::Anything { .. } = wants {
+                        self.served = self.served.wrapping_add(1);
+                    }
+                    return Ok(wants);
                 }
                 Err(back) => grant = back,
             }
@@ -289,19 +294,12 @@ impl Woken {
         self.first.take().or_else(|| self.rest.pop())
     }
 
-    pub(super) fn wake(mut self) {
+    /// Calls them all; the first panic is returned when all have been called.
+    pub(super) fn wake(mut self) -> thread::Result<()> {
+        let mut first = Ok(());
         while let Some(waker) = self.next() {
-            waker.wake();
+            first = first.and(catch_unwind(AssertUnwindSafe(|| waker.wake())));
         }
-    }
-}
-
-impl Drop for Woken {
-    fn drop(&mut self) {
-        // Only reached with wakers left when one of them panicked.
-        while let Some(waker) = self.next() {
-            let woken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
-            drop(woken);
-        }
+        first
     }
 }

@@ -1,0 +1,214 @@
+use std::task::{Poll, Waker};
+
+use evenkeel::lockfree::gate::Gate;
+use evenkeel::lockfree::idle::{Candidate, Parked, Slot, Take};
+use evenkeel::lockfree::permits::{Limits, Total};
+use evenkeel::lockfree::settle::{Dispose, Site, check_in, close};
+use evenkeel::lockfree::ticket::{Granted, Permit, Ticket};
+use loom::future::block_on;
+use loom::sync::Arc;
+use loom::thread::{self, JoinHandle};
+
+use crate::Plain;
+
+/// A connection: memory that is written at each use, so that loom sees two users at once, and one
+/// who was not shown what the last did.
+#[derive(Debug)]
+pub struct Conn(Plain<u32>);
+
+impl Conn {
+    /// A new one.
+    #[track_caller]
+    pub fn new() -> Self {
+        Self(Plain::new(0))
+    }
+
+    /// Uses it.
+    #[track_caller]
+    pub fn touch(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+impl Default for Conn {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Servers without sockets that share a total.
+#[derive(Debug)]
+struct Fleet {
+    total: Total<Box<Server>>,
+    gates: Vec<Gate<Conn>>,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub struct Server {
+    fleet: Arc<Fleet>,
+    at: usize,
+}
+
+/// Limits of `open` connections, all of which may be connecting at once.
+pub fn limits(open: u32) -> Limits {
+    Limits { open, connecting: open, waiting: 8 }
+}
+
+/// `N` servers, each with `open` connections at most, and `total` in all.
+pub fn servers<const N: usize>(open: u32, total: u32) -> [Server; N] {
+    fleet(limits(open), total, 1)
+}
+
+/// `N` servers with cells in at least `words` words.
+pub fn fleet<const N: usize>(limits: Limits, total: u32, words: usize) -> [Server; N] {
+    let gates = (0..N).map(|_| Gate::new(limits, words)).collect();
+    let fleet = Arc::new(Fleet { total: Total::new(total), gates });
+    std::array::from_fn(|at| Server { fleet: Arc::clone(&fleet), at })
+}
+
+impl Site for Server {
+    type Conn = Conn;
+    type Handle = Box<Self>;
+
+    fn handle(&self) -> Box<Self> {
+        Box::new(self.clone())
+    }
+
+    fn gate(&self) -> &Gate<Conn> {
+        &self.fleet.gates[self.at]
+    }
+
+    fn total(&self) -> &Total<Box<Self>> {
+        &self.fleet.total
+    }
+
+    fn longest_idle_elsewhere(&self) -> Option<(Box<Self>, Candidate)> {
+        self.others()
+            .flat_map(|(at, gate)| gate.idle.parked().map(move |seen| (at, seen)))
+            .min_by_key(|(_, seen)| seen.since)
+            .map(|(at, seen)| (Box::new(Self { fleet: Arc::clone(&self.fleet), at }), seen))
+    }
+
+    fn fence_elsewhere(&self) {
+        self.others().for_each(|(_, gate)| gate.idle.fence());
+    }
+
+    fn dispose(&self, conn: Conn, _: Dispose) {
+        conn.touch();
+    }
+}
+
+impl Server {
+    fn others(&self) -> impl Iterator<Item = (usize, &Gate<Conn>)> {
+        self.fleet.gates.iter().enumerate().filter(|(at, _)| *at != self.at)
+    }
+
+    /// Runs `f` on a thread.
+    pub fn spawn<R: 'static>(&self, f: impl FnOnce(&Self) -> R + 'static) -> JoinHandle<R> {
+        let me = self.clone();
+        thread::spawn(move || f(&me))
+    }
+
+    /// A place in line.
+    pub fn enter(&self) -> Ticket<Self> {
+        Ticket::enter(self, 0).expect("open, and room in line")
+    }
+
+    /// What a place in line ends with.
+    pub fn wait(&self, ticket: &mut Ticket<Self>) -> Option<Parked<Conn>> {
+        match block_on(std::future::poll_fn(|cx| ticket.poll(cx.waker()))) {
+            Granted::Connection(parked) => {
+                parked.value.touch();
+                Some(parked)
+            }
+            Granted::Permit(permit) => Some(dial(permit)),
+            Granted::Closed => None,
+        }
+    }
+
+    /// A connection: an idle one, or what the line gives; `None` if the server is closed.
+    pub fn acquire(&self) -> Option<Parked<Conn>> {
+        if let Take::Got(parked) = self.gate().idle.take(0) {
+            parked.value.touch();
+            return Some(parked);
+        }
+        let mut ticket = Ticket::enter(self, 0).ok()?;
+        self.wait(&mut ticket)
+    }
+
+    /// A connection, of a server that is not closed.
+    pub fn lease(&self) -> Parked<Conn> {
+        self.acquire().expect("the server is open")
+    }
+
+    /// Gives a connection back.
+    pub fn check_in(&self, parked: Parked<Conn>) {
+        parked.value.touch();
+        check_in(self, parked);
+    }
+
+    /// Gives a connection back that was parked at `since`.
+    pub fn check_in_at(&self, parked: Parked<Conn>, since: u64) {
+        self.check_in(Parked { since, ..parked });
+    }
+
+    /// Closes a connection.
+    pub fn close(&self, parked: Parked<Conn>) {
+        parked.value.touch();
+        let slot: Slot = parked.slot;
+        close(self, slot);
+    }
+
+    /// Takes a connection and gives it back.
+    pub fn use_once(&self) {
+        let parked = self.lease();
+        self.check_in(parked);
+    }
+
+    /// How many connections are parked.
+    pub fn parked(&self) -> usize {
+        self.gate().idle.len()
+    }
+}
+
+/// Opens the connection that the permit is for.
+pub fn dial(permit: Permit<Server>) -> Parked<Conn> {
+    let slot = permit.connected(0);
+    Parked { slot, value: Conn::new(), since: 0 }
+}
+
+/// Polls a place in line once, with a waker that does nothing.
+pub fn look(ticket: &mut Ticket<Server>) -> Option<Granted<Server>> {
+    match ticket.poll(Waker::noop()) {
+        Poll::Ready(granted) => Some(granted),
+        Poll::Pending => None,
+    }
+}
+
+/// What must hold once all threads have ended and nothing is leased: nobody waits, and every
+/// permit belongs to a connection that is parked, and can be taken without the line.
+#[track_caller]
+pub fn assert_at_rest<const N: usize>(servers: &[Server; N]) {
+    let mut open = 0;
+    for (at, server) in servers.iter().enumerate() {
+        let counts = server.gate().ledger.counts();
+        assert_eq!((counts.waiting, counts.connecting), (0, 0), "server {at}");
+        assert_eq!(counts.open as usize, server.parked(), "server {at}");
+        open += u64::from(counts.open);
+        for _ in 0..counts.open {
+            let Take::Got(parked) = server.gate().idle.take(0) else {
+                panic!("server {at}: the way to what is parked is not open again");
+            };
+            parked.value.touch();
+            close(server, parked.slot);
+        }
+        assert!(matches!(server.gate().idle.take(0), Take::Empty | Take::Refused));
+        if counts.open == 0 && !counts.closed {
+            assert!(matches!(server.gate().idle.take(0), Take::Empty), "server {at}: still shut");
+        }
+    }
+    assert_eq!(servers[0].total().in_use(), 0, "of {open} permits");
+    // Marks that were not needed any more hold their server, which holds the queue they stand in.
+    while servers[0].total().pop().is_some() {}
+}
