@@ -64,7 +64,7 @@ impl Lease {
     /// lease closes it when dropped.
     pub(super) fn check(&mut self, since: u64, now: u64) -> Result<(), CloseReason> {
         let backend = self.backend();
-        let parked = backend.gate.idle.len() + 1;
+        let parked = || backend.gate.idle.len() + 1;
         let reason = if backend.hub.idle_limits.is_expired(now.saturating_sub(since), parked) {
             Some(CloseReason::Idle)
         } else {
