@@ -1,9 +1,8 @@
 //! This pool, with its balancer, limits, deadlines and counters on, as they are by default.
 
 use std::io;
-use std::sync::Arc;
 
-use async_executor::Executor;
+use async_executor::LocalExecutor;
 use evenkeel::{Body, Pool, Runtime, Server};
 use http::{Request, Uri};
 
@@ -47,14 +46,14 @@ pub(crate) fn tokio(options: &Options, threads: Threads) -> io::Result<()> {
     Ok(())
 }
 
-/// Over the async-io reactor, on one thread that runs a smol executor.
+/// Over the async-io reactor, with all callers on one thread.
 ///
 /// # Errors
 /// None.
 pub(crate) fn async_io(options: &Options) -> io::Result<()> {
     let uri: Uri = options.path.parse().expect("a path");
-    let executor = Arc::new(Executor::new());
-    let pool = pool(options, Runtime::smol(executor.clone()));
+    let executor = LocalExecutor::new();
+    let pool = pool(options, Runtime::async_io());
     async_io::block_on(executor.run(async {
         for mut phase in options.phases() {
             let callers = phase.workers().into_iter();

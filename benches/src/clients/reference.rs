@@ -7,10 +7,9 @@
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use async_executor::Executor;
+use async_executor::LocalExecutor;
 use async_io::Async;
 use bytes::BytesMut;
 use http::{Request, Uri};
@@ -131,7 +130,7 @@ pub(crate) fn tokio(options: &Options) -> io::Result<()> {
 /// Those of the sockets.
 pub(crate) fn async_io(options: &Options) -> io::Result<()> {
     let uri: Uri = options.url().parse().expect("a URL");
-    let executor = Arc::new(Executor::new());
+    let executor = LocalExecutor::new();
     async_io::block_on(executor.run(async {
         let mut wires = Vec::new();
         for _ in 0..options.concurrency {
