@@ -172,6 +172,13 @@ pub(super) struct StatedLength {
 
 /// Reads all `Content-Length` fields. `None`: one is malformed, or they differ, or there is none.
 pub(super) fn content_length(headers: &HeaderMap) -> Option<StatedLength> {
+    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
+    if let (Some(only), None) = (lines.next(), lines.next()) {
+        // Nearly always there is one line, with one number: no list to take apart.
+        if let Some(value) = decimal(only.as_bytes()) {
+            return Some(StatedLength { value, repeated: false });
+        }
+    }
     let mut members = list(headers, &header::CONTENT_LENGTH);
     let value = decimal(members.next()?)?;
     let mut repeated = false;
