@@ -55,8 +55,7 @@ impl Lease {
     pub(super) fn of(parked: Parked<Box<Held>>) -> Self {
         let held = Some((parked.value, parked.slot));
         let lease = Self { held, reused: true, direct: false, close: None };
-        let backend = lease.backend();
-        backend.hub.count(backend, Count::Unparked);
+        lease.backend().hub.tally.add(Count::Unparked, 1);
         lease
     }
 
@@ -158,7 +157,7 @@ impl Drop for Lease {
         match reason {
             Some(reason) => close(backend, held, slot, reason),
             None => {
-                hub.count(backend, Count::Parked);
+                hub.tally.add(Count::Parked, 1);
                 let since = hub.tick(hub.now());
                 settle::check_in(backend, Parked { slot, value: held, since });
                 trim(backend, hub);
@@ -179,7 +178,7 @@ pub(super) fn close(backend: &Backend, held: Box<Held>, slot: Slot, reason: Clos
 /// Closes a connection that was counted as parked. Its permits are the caller's business.
 pub(super) fn dispose_parked(backend: &Backend, held: Box<Held>, reason: CloseReason) {
     drop(held);
-    backend.hub.count(backend, Count::Unparked);
+    backend.hub.tally.add(Count::Unparked, 1);
     backend.hub.count(backend, reason.count());
 }
 
