@@ -83,13 +83,15 @@ async fn call<W: Wire>(mut wire: W, mut worker: Worker, uri: Uri, room: usize) -
             }
             input.extend_from_slice(&buffer[..n]);
             head = head.or_else(|| take_head(&mut input));
-            if let Some((response, length)) = &head {
-                if input.len() >= *length {
-                    std::hint::black_box(response);
-                    worker.answered(input.split_to(*length).freeze().len());
-                    break;
-                }
+            let Some((response, length)) = &head else {
+                continue;
+            };
+            if input.len() < *length {
+                continue;
             }
+            std::hint::black_box(response);
+            worker.answered(input.split_to(*length).freeze().len());
+            break;
         }
     }
     Ok(wire)
