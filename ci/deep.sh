@@ -41,6 +41,21 @@ else
     skipped+=("ThreadSanitizer: no nightly toolchain with rust-src")
 fi
 
+# What a request costs, in figures that hardly vary. They are printed, to be compared by a person.
+if command -v valgrind >/dev/null; then
+    run "user instructions per request" benches/instructions.sh
+else
+    skipped+=("user instructions per request: valgrind is not installed")
+fi
+
+if command -v strace >/dev/null; then
+    run "system calls per request" benches/syscalls.sh
+else
+    skipped+=("system calls per request: strace is not installed")
+fi
+
+run "lints of the benchmarks" cargo clippy --manifest-path benches/Cargo.toml -- -D warnings
+
 soak() {
     for round in $(seq 10); do
         echo "round $round of 10"

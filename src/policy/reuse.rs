@@ -26,9 +26,10 @@ impl IdleLimits {
     }
 
     /// Whether a connection that has been idle for `idle` ticks is to be closed, given that its
-    /// server has `parked` idle ones, this one among them.
-    pub(crate) fn is_expired(&self, idle: u64, parked: usize) -> bool {
-        idle >= self.floor || (idle >= self.surplus && parked > self.keep)
+    /// server has `parked` idle ones, this one among them. They are counted only if it matters: a
+    /// count costs the more, the more connections a server may have.
+    pub(crate) fn is_expired(&self, idle: u64, parked: impl FnOnce() -> usize) -> bool {
+        idle >= self.surplus.min(self.floor) && (idle >= self.floor || parked() > self.keep)
     }
 
     /// In how many ticks a connection that has been idle for `idle` ticks will be expired, if
@@ -66,17 +67,17 @@ mod tests {
 
     #[test]
     fn surplus_expires_at_idle_conn_timeout_and_not_before() {
-        assert!(!limits(0).is_expired(89_999, 1));
-        assert!(limits(0).is_expired(90_000, 1));
+        assert!(!limits(0).is_expired(89_999, || 1));
+        assert!(limits(0).is_expired(90_000, || 1));
         assert_eq!(limits(0).expires_in(89_999, 1), 1);
     }
 
     #[test]
     fn the_floor_is_kept_until_max_idle_time() {
-        assert!(limits(2).is_expired(90_000, 3));
-        assert!(!limits(2).is_expired(90_000, 2));
-        assert!(!limits(2).is_expired(299_999, 2));
-        assert!(limits(2).is_expired(300_000, 1));
+        assert!(limits(2).is_expired(90_000, || 3));
+        assert!(!limits(2).is_expired(90_000, || 2));
+        assert!(!limits(2).is_expired(299_999, || 2));
+        assert!(limits(2).is_expired(300_000, || 1));
         assert_eq!(limits(2).expires_in(90_000, 2), 210_000);
     }
 
@@ -87,7 +88,7 @@ mod tests {
             ..Config::default()
         };
         let limits = IdleLimits::new(&config);
-        assert!(limits.is_expired(1000, 1));
+        assert!(limits.is_expired(1000, || 1));
         assert_eq!(limits.expires_in(0, 1), 1000);
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn sweep(directory: &Directory) -> Instant {
         let mut parked = backend.gate.idle.len();
         for seen in backend.gate.idle.parked() {
             let idle = tick.saturating_sub(seen.since);
-            if hub.idle_limits.is_expired(idle, parked) {
+            if hub.idle_limits.is_expired(idle, || parked) {
                 if backend.close_idle_if(seen, CloseReason::Idle) {
                     parked = parked.saturating_sub(1);
                 }

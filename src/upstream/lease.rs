@@ -56,8 +56,7 @@ impl Lease {
     pub(super) fn of(parked: Parked<Box<Held>>) -> Self {
         let held = Some((parked.value, parked.slot));
         let lease = Self { held, reused: true, direct: false, close: None };
-        let backend = lease.backend();
-        backend.hub.count(backend, Count::Unparked);
+        lease.backend().hub.tally.add(Count::Unparked, 1);
         lease
     }
 
@@ -65,7 +64,7 @@ impl Lease {
     /// lease closes it when dropped.
     pub(super) fn check(&mut self, since: u64, now: u64) -> Result<(), CloseReason> {
         let backend = self.backend();
-        let parked = backend.gate.idle.len() + 1;
+        let parked = || backend.gate.idle.len() + 1;
         let idle = now.saturating_sub(since);
         let hint = self.conn_ref().peer_keep_alive();
         let reason = if backend.hub.idle_limits.is_expired(idle, parked)
@@ -165,7 +164,7 @@ impl Drop for Lease {
         match reason {
             Some(reason) => close(backend, held, slot, reason),
             None => {
-                hub.count(backend, Count::Parked);
+                hub.tally.add(Count::Parked, 1);
                 let since = hub.tick(hub.now());
                 settle::check_in(backend, Parked { slot, value: held, since });
                 trim(backend, hub);
@@ -190,7 +189,7 @@ fn close(backend: &Backend, mut held: Box<Held>, slot: Slot, reason: CloseReason
 /// Closes a connection that was counted as parked. Its permits are the caller's business.
 pub(super) fn dispose_parked(backend: &Backend, held: Box<Held>, reason: CloseReason) {
     drop(held);
-    backend.hub.count(backend, Count::Unparked);
+    backend.hub.tally.add(Count::Unparked, 1);
     backend.hub.count(backend, reason.count());
 }
 

@@ -24,7 +24,8 @@ pub(crate) enum Count {
     DialsCancelled,
     /// Loans of a connection that had served before.
     Reused,
-    /// Connections given back to wait for the next request.
+    /// Connections given back to wait for the next request. Counted for the pool only, as the next:
+    /// how many are parked at one server, its idle set tells.
     Parked,
     /// Connections that left the idle set, by a loan or by being closed.
     Unparked,

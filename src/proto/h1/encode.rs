@@ -6,7 +6,7 @@ use http_body::SizeHint;
 
 use super::buffer::Buffer;
 use super::error::EncodeError;
-use super::framing;
+use super::framing::{self, Present};
 
 /// A request's head, as the parts it is made of.
 #[derive(Clone, Copy, Debug)]
@@ -57,12 +57,13 @@ pub(crate) fn request(
     if head.method == Method::CONNECT {
         return Err(EncodeError::Connect);
     }
-    let framing = frame(head, body)?;
+    let present = Present::of(head.headers);
+    let framing = frame(head, body, present)?;
     out.put(head.method.as_str().as_bytes());
     out.put(b" ");
     put_target(out, head)?;
     out.put(b" HTTP/1.1\r\n");
-    put_host(out, head)?;
+    put_host(out, head, present.host)?;
     for (name, value) in head.headers {
         // `Host` has been written, and framing is ours to write.
         if *name != header::HOST && *name != header::CONTENT_LENGTH {
@@ -86,7 +87,8 @@ pub(crate) fn request(
     //= https://www.rfc-editor.org/rfc/rfc9112#section-9.6
     //# A client that sends a "close" connection option MUST NOT send further requests on that
     //# connection
-    let close = framing::has_token(head.headers, &header::CONNECTION, "close");
+    let close =
+        present.connection && framing::has_token(head.headers, &header::CONNECTION, "close");
     Ok(Encoded { sending, close })
 }
 
@@ -99,11 +101,15 @@ enum Declared {
 
 /// Derives the framing from the body. What the caller says may agree, or add what the body does
 /// not know; it never overrules.
-fn frame(head: &RequestHead<'_>, body: &BodyHint) -> Result<Declared, EncodeError> {
-    if head.headers.contains_key(header::TRANSFER_ENCODING) {
+fn frame(
+    head: &RequestHead<'_>,
+    body: &BodyHint,
+    present: Present,
+) -> Result<Declared, EncodeError> {
+    if present.transfer_encoding {
         return Err(EncodeError::TransferEncoding);
     }
-    let stated = if head.headers.contains_key(header::CONTENT_LENGTH) {
+    let stated = if present.content_length {
         Some(
             framing::content_length(head.headers)
                 .ok_or(EncodeError::ContentLength)?
@@ -139,7 +145,7 @@ fn frame(head: &RequestHead<'_>, body: &BodyHint) -> Result<Declared, EncodeErro
             Ok(Declared::Length(stated))
         }
         // Trailers can only follow chunks: whoever announces them wants chunks.
-        (Some(_), None) if !body.ended && head.headers.contains_key(header::TRAILER) => {
+        (Some(_), None) if !body.ended && present.trailer => {
             Ok(Declared::Chunked)
         }
         //= https://www.rfc-editor.org/rfc/rfc9110#section-8.6
@@ -196,13 +202,16 @@ fn put_path(out: &mut Buffer, path: &str) -> Result<(), EncodeError> {
 
 //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2
 //# A client MUST send a Host header field [...] in all HTTP/1.1 request messages.
-fn put_host(out: &mut Buffer, head: &RequestHead<'_>) -> Result<(), EncodeError> {
-    let mut hosts = head.headers.get_all(header::HOST).iter();
+fn put_host(out: &mut Buffer, head: &RequestHead<'_>, own: bool) -> Result<(), EncodeError> {
     out.put(b"host: ");
-    match (hosts.next(), hosts.next()) {
-        (None, _) => out.put(head.authority.as_bytes()),
-        (Some(host), None) => out.put(host.as_bytes()),
-        (Some(_), Some(_)) => return Err(EncodeError::Host),
+    if own {
+        let mut hosts = head.headers.get_all(header::HOST).iter();
+        match (hosts.next(), hosts.next()) {
+            (Some(host), None) => out.put(host.as_bytes()),
+            _ => return Err(EncodeError::Host),
+        }
+    } else {
+        out.put(head.authority.as_bytes());
     }
     out.put(b"\r\n");
     Ok(())

@@ -35,11 +35,11 @@ pub(crate) fn of_response(
     response: &ResponseHead,
 ) -> Result<Framing, ProtocolError> {
     let headers = &response.headers;
-    let coded = headers.contains_key(header::TRANSFER_ENCODING);
-    let counted = headers.contains_key(header::CONTENT_LENGTH);
+    let present = Present::of(headers);
+    let (coded, counted) = (present.transfer_encoding, present.content_length);
     // Whatever comes of it below, a response that says its length twice, in two ways, smells of
     // smuggling: nothing that follows it is believed.
-    let persistent = persists(response) && !(coded && counted);
+    let persistent = persists(response, present.connection) && !(coded && counted);
 
     //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
     //# Any response to a HEAD request and any response with a 1xx (Informational), 204 (No
@@ -95,8 +95,34 @@ pub(crate) fn of_response(
     })
 }
 
-/// Whether the connection persists, as far as the `Connection` field and the version say.
-fn persists(response: &ResponseHead) -> bool {
+/// Which of the fields that matter here a head has, found in one pass over it. Nearly every head
+/// lacks most of them, and each look-up would hash a name to find nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Present {
+    pub(super) host: bool,
+    pub(super) connection: bool,
+    pub(super) content_length: bool,
+    pub(super) transfer_encoding: bool,
+    pub(super) trailer: bool,
+}
+
+impl Present {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut present = Self::default();
+        for name in headers.keys() {
+            present.host |= *name == header::HOST;
+            present.connection |= *name == header::CONNECTION;
+            present.content_length |= *name == header::CONTENT_LENGTH;
+            present.transfer_encoding |= *name == header::TRANSFER_ENCODING;
+            present.trailer |= *name == header::TRAILER;
+        }
+        present
+    }
+}
+
+/// Whether the connection persists, as far as the `Connection` field, which may be `present`, and
+/// the version say.
+fn persists(response: &ResponseHead, present: bool) -> bool {
     //= https://www.rfc-editor.org/rfc/rfc9112#section-9.3
     //# If the "close" connection option is present [...], the connection will not persist after
     //# the current response; else, [...] If the received protocol is HTTP/1.1 (or later), the
@@ -104,7 +130,7 @@ fn persists(response: &ResponseHead) -> bool {
     //# is HTTP/1.0, the "keep-alive" connection option is present, [...] the connection will
     //# persist after the current response; otherwise, [...] The connection will close after the
     //# current response.
-    let option = |token| has_token(&response.headers, &header::CONNECTION, token);
+    let option = |token| present && has_token(&response.headers, &header::CONNECTION, token);
     !option("close") && (response.version == Version::HTTP_11 || option("keep-alive"))
 }
 
@@ -142,6 +168,13 @@ pub(super) struct StatedLength {
 
 /// Reads all `Content-Length` fields. `None`: one is malformed, or they differ, or there is none.
 pub(super) fn content_length(headers: &HeaderMap) -> Option<StatedLength> {
+    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
+    if let (Some(only), None) = (lines.next(), lines.next()) {
+        // Nearly always there is one line, with one number: no list to take apart.
+        if let Some(value) = decimal(only.as_bytes()) {
+            return Some(StatedLength { value, repeated: false });
+        }
+    }
     let mut members = list(headers, &header::CONTENT_LENGTH);
     let value = decimal(members.next()?)?;
     let mut repeated = false;
@@ -181,7 +214,9 @@ fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &
 
 /// How long the peer says it keeps an idle connection: `Keep-Alive: timeout=5`.
 pub(crate) fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
-    list(headers, &HeaderName::from_static("keep-alive")).find_map(|member| {
+    // As in `Present`: a look is cheaper than a look-up that finds nothing.
+    let name = headers.keys().find(|name| name.as_str() == "keep-alive")?;
+    list(headers, name).find_map(|member| {
         let (name, value) = member.split_at_checked("timeout=".len())?;
         if !name.eq_ignore_ascii_case(b"timeout=") {
             return None;
