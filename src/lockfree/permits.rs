@@ -368,3 +368,6 @@ impl Need {
         }
     }
 }
+
+#[cfg(all(test, not(evenkeel_loom)))]
+mod tests;
