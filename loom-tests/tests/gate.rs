@@ -61,6 +61,18 @@ models! {
         assert_at_rest(&[server]);
     }
 
+    /// Their calls may both be answered by one round.
+    fn two_waiters_come_while_the_line_has_an_owner(2) {
+        let [server] = servers::<1>(2, 2);
+        let held = server.lease();
+        let other = server.spawn(move |server| server.check_in(held));
+        let mut tickets = [server.enter(), server.enter()];
+        let leases = [0, 1].map(|at: usize| server.wait(&mut tickets[at]).unwrap());
+        leases.map(|lease| server.check_in(lease));
+        other.join().unwrap();
+        assert_at_rest(&[server]);
+    }
+
     fn two_waiters_enter_and_there_is_room_for_one(2) {
         let [server] = servers::<1>(1, 1);
         let other = server.spawn(Server::use_once);

@@ -41,6 +41,17 @@ models! {
         assert_eq!(idle.len(), 0);
     }
 
+    fn two_takers_take_two(3) {
+        let idle = Arc::new(Idle::new(2, 1));
+        let slot = idle.reserve(0);
+        park(&idle, 0);
+        idle.park(Parked { slot, value: Conn::new(), since: 0 });
+        let other = spawn(&idle, take);
+        let mine = take(&idle).unwrap();
+        let theirs = other.join().unwrap().unwrap();
+        assert!(mine.slot != theirs.slot);
+    }
+
     fn a_taker_sees_what_the_last_user_did(3) {
         let idle = Arc::new(Idle::new(1, 1));
         let user = spawn(&idle, |idle| drop(take(idle)));

@@ -144,9 +144,9 @@ impl<T> Gate<T> {
                 let line = unsafe { &mut *line };
                 self.round(line, &mut left, woken);
             });
-            // Ordering: Release on success: the line is seen by the next owner; what we read then we
-            // had read before. Acquire on failure: what the callers in between published is seen by
-            // the next round.
+            // Ordering: Release on success: the line is seen by the next owner; what we read then
+            // we had read before. Acquire on failure: what the callers in between published is
+            // seen by the next round.
             let let_go =
                 pairing.compare_exchange(answered, 0, Ordering::Release, Ordering::Acquire);
             match let_go {
@@ -246,3 +246,6 @@ impl<T> fmt::Debug for Gate<T> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(evenkeel_loom)))]
+mod tests;

@@ -295,8 +295,8 @@ impl<T> Idle<T> {
     /// The line is empty again. Only for the owner of the line.
     pub fn unflag_waiters(&self) {
         for word in &self.words {
-            // Ordering: Acquire pairs with `fence`: one who looked here and passed the word over has
-            // marked the total before, and the owner of the line looks at that mark next.
+            // Ordering: Acquire pairs with `fence`: one who looked here and passed the word over
+            // has marked the total before, and the owner of the line looks at that mark next.
             word.idle.fetch_and(!WAITERS, Ordering::Acquire);
         }
     }
@@ -385,3 +385,6 @@ impl<T> fmt::Debug for Idle<T> {
             .finish()
     }
 }
+
+#[cfg(all(test, not(evenkeel_loom)))]
+mod tests;

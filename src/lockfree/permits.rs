@@ -391,3 +391,6 @@ impl Need {
         }
     }
 }
+
+#[cfg(all(test, not(evenkeel_loom)))]
+mod tests;

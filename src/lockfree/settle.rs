@@ -298,3 +298,6 @@ pub fn shut<S: Site>(site: &S) {
     site.gate().close();
     settle(site);
 }
+
+#[cfg(all(test, not(evenkeel_loom)))]
+mod tests;

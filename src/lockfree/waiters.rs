@@ -116,8 +116,8 @@ impl<T> Node<T> {
 
     /// The waiter goes. If it had been given something, that comes back, to be handed on.
     pub fn cancel(&self) -> Result<(), Option<Grant<T>>> {
-        // Ordering: Relaxed: nothing of ours is published; the grant cell was never ours. Acquire on
-        // failure: the grant is written.
+        // Ordering: Relaxed: nothing of ours is published; the grant cell was never ours. Acquire
+        // on failure: the grant is written.
         let moved =
             self.state.compare_exchange(WAITING, CANCELLED, Ordering::Relaxed, Ordering::Acquire);
         match moved {
@@ -303,3 +303,6 @@ impl Woken {
         first
     }
 }
+
+#[cfg(all(test, not(evenkeel_loom)))]
+mod tests;
