@@ -78,9 +78,13 @@ impl<const N: usize> Striped<N> {
         stripes.fold(0, u64::wrapping_add)
     }
 
-    /// All the values, each as [`sum`](Self::sum) gives it.
+    /// All the values, each as [`sum`](Self::sum) gives it, read from the last to the first.
     pub fn sums(&self) -> [u64; N] {
-        array::from_fn(|counter| self.sum(counter))
+        let mut sums = [0; N];
+        for (counter, sum) in sums.iter_mut().enumerate().rev() {
+            *sum = self.sum(counter);
+        }
+        sums
     }
 
     /// How much `up` is ahead of `down`: a level, kept as two counters that only grow.

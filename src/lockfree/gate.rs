@@ -205,7 +205,11 @@ impl<T> Gate<T> {
                 left.lacks_total = true;
                 return;
             }
-            self.ledger.open();
+            if !self.ledger.open() {
+                // A connection that is being renewed has taken the room to dial.
+                self.credit();
+                return;
+            }
             if self.grant(line, Grant::Permit, woken).is_err() {
                 self.ledger.abandoned();
                 self.credit();

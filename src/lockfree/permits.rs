@@ -11,11 +11,11 @@
 //! bits  0..17  open         permits in use: connecting, parked and leased
 //! ```
 //!
-//! Counts go *up* in one place each: `open` and `connecting` only by the owner of the server's
-//! line, so that looking whether there is room and taking it need no loop; `waiting` by the waiter
-//! itself, before it enters the line. Everybody may take them down, and the read-modify-write that
-//! does so also says whether somebody waits: a permit that comes free and a waiter that comes in
-//! meet on one word, so that one of the two sees the other.
+//! `open` goes *up* in one place, by the owner of the server's line; `connecting` there too, and
+//! where a connection that is not trusted is closed and a new one opened on its permits; `waiting`
+//! by the waiter itself, before it enters the line. Everybody may take them down, and the
+//! read-modify-write that does so also says whether somebody waits: a permit that comes free and a
+//! waiter that comes in meet on one word, so that one of the two sees the other.
 //!
 //! # In total: [`Total`]
 //!
@@ -155,10 +155,37 @@ impl Ledger {
         self.word.fetch_sub(WAITING, Ordering::AcqRel);
     }
 
-    /// A permit is taken, to dial with. Only for the owner of the line, after `has_room`.
-    pub(super) fn open(&self) {
-        // Ordering: AcqRel keeps the chain.
-        self.word.fetch_add(OPEN + CONNECTING, Ordering::AcqRel);
+    /// Takes a permit to dial with, if there is room. Only for the owner of the line.
+    pub(super) fn open(&self) -> bool {
+        self.take_up(OPEN + CONNECTING, |now| self.room(now) > 0)
+    }
+
+    /// Takes the permit of a connection that has just been closed to dial with, if one more may be
+    /// opened at a time.
+    pub(super) fn reopen(&self) -> bool {
+        self.take_up(CONNECTING, |now| now.connecting < self.limits.connecting)
+    }
+
+    fn take_up(&self, amount: u64, allowed: impl Fn(&Counts) -> bool) -> bool {
+        // Ordering: Relaxed. A guess; the compare-and-swap confirms it.
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            let now = Counts::of(seen);
+            if now.closed || !allowed(&now) {
+                return false;
+            }
+            // Ordering: AcqRel keeps the chain. On failure only the guess is renewed.
+            let swapped = self.word.compare_exchange_weak(
+                seen,
+                seen + amount,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            match swapped {
+                Ok(_) => return true,
+                Err(newer) => seen = newer,
+            }
+        }
     }
 
     /// A dial has made its connection. Returns whether somebody waits.

@@ -32,6 +32,7 @@ use std::thread;
 use super::gate::Gate;
 use super::idle::{AfterPark, Candidate, Parked, Slot};
 use super::permits::{Need, Total};
+use super::ticket::Permit;
 use super::waiters::Woken;
 
 /// A server, as seen from here.
@@ -279,6 +280,17 @@ pub(super) fn abandon<S: Site>(site: &S) {
     let waiting = site.gate().ledger.abandoned();
     site.total().put(1);
     Rounds::new().run_freed(site, waiting);
+}
+
+/// A connection has been closed, and a new one is to be opened on its permits. `None` if as many
+/// are being opened as may: then the permits are given back.
+pub fn renew<S: Site>(site: &S, slot: Slot) -> Option<Permit<S>> {
+    if !site.gate().ledger.reopen() {
+        close(site, slot);
+        return None;
+    }
+    site.gate().idle.vacate(slot);
+    Some(Permit::of(site))
 }
 
 /// Claims the idle connection that was seen, if it is still there and unused since, with its cell;

@@ -105,11 +105,25 @@ impl<T: Send + Sync + 'static> Snapshot<T> {
                 unsafe { guard.defer_destroy(seen) };
                 // Else it would wait in this thread's bag until many more values join it.
                 guard.flush();
+                drop(guard);
+                collect();
                 return answer;
             }
         }
     }
 }
+
+/// Gives retired values a chance to be freed now. An epoch ends once nobody is pinned in it, and a
+/// value goes two epochs after it was retired: so a few turns free it, unless another thread is in
+/// the middle of a look.
+fn collect() {
+    for _ in 0..TURNS {
+        pin().flush();
+    }
+}
+
+/// Two epochs, and one for the bag that is being filled.
+const TURNS: usize = if cfg!(evenkeel_loom) { 0 } else { 3 };
 
 impl<T: Send + Sync + 'static> Drop for Snapshot<T> {
     fn drop(&mut self) {

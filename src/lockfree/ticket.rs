@@ -86,7 +86,7 @@ impl<S: Site> Ticket<S> {
         self.node = None;
         Poll::Ready(match grant {
             Grant::Connection(parked) => Granted::Connection(parked),
-            Grant::Permit => Granted::Permit(Permit { site: self.site.handle(), live: true }),
+            Grant::Permit => Granted::Permit(Permit::of(&*self.site)),
             Grant::Closed => Granted::Closed,
         })
     }
@@ -119,6 +119,11 @@ pub struct Permit<S: Site> {
 }
 
 impl<S: Site> Permit<S> {
+    /// Counted as open and as connecting already.
+    pub(super) fn of(site: &S) -> Self {
+        Self { site: site.handle(), live: true }
+    }
+
     /// The server that it is for.
     pub fn site(&self) -> &S {
         &self.site

@@ -30,7 +30,7 @@ pub struct Metrics {
     pub connections_destroyed: u64,
     /// Why they were closed.
     pub destroyed: Destroyed,
-    /// Loans that were served by a connection that had served before.
+    /// Loans of a connection that was open already, and not made for the loan.
     pub connections_reused: u64,
     /// Connects begun: made, failed, given up or under way.
     pub connects: u64,
@@ -112,7 +112,7 @@ pub struct ServerStats {
     pub connections_created: u64,
     /// Connections to it that were closed.
     pub connections_destroyed: u64,
-    /// Loans of a connection that had served before.
+    /// Loans of a connection that was open already.
     pub connections_reused: u64,
     /// Connects that failed.
     pub connect_errors: u64,

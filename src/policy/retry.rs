@@ -10,7 +10,7 @@ use http::Method;
 pub(crate) struct Attempt {
     /// The connection failed or was closed: not a timeout, not the protocol, not the caller.
     pub(crate) broken: bool,
-    /// The connection had served a request before.
+    /// The connection was open already, and not made for this request.
     pub(crate) reused: bool,
     /// The kernel took a byte of the request.
     pub(crate) sent: bool,

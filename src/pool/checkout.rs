@@ -9,7 +9,7 @@ use http::{Request, Response};
 
 use super::body::{Body, LeasedBody};
 use super::exchange::{self, Plan, ResponseInfo, Running};
-use crate::error::{BoxError, Error, ErrorKind};
+use crate::error::{BoxError, Error, ErrorKind, Phase};
 use crate::lockfree::lifecycle::State;
 use crate::policy::retry::is_idempotent;
 use crate::select::Select;
@@ -139,6 +139,26 @@ impl Checkout {
         self.lease.close(CloseReason::Discarded);
     }
 
+    /// Looks at the connection before each request: since the last one it may have been closed, or
+    /// have brought bytes that would be taken for the next response.
+    fn check(&mut self) -> Result<(), Error> {
+        let (kind, message) = if self.lease.conn_ref().is_cut() {
+            (ErrorKind::Closed, "the pool is closed")
+        } else if !self.is_usable() {
+            return Ok(());
+        } else {
+            match self.lease.look() {
+                None => return Ok(()),
+                Some(CloseReason::Poisoned) => {
+                    (ErrorKind::Protocol, "the server sent bytes that nobody had asked for")
+                }
+                Some(_) => (ErrorKind::Reset, "the server has closed the connection"),
+            }
+        };
+        let error = Error::new(kind, message).at(Phase::Write).retry_safe(true);
+        Err(error.of_server(self.lease.backend().server.shared_url()))
+    }
+
     async fn exchange<B>(&mut self, request: Request<B>) -> Result<Response<()>, Error>
     where
         B: http_body::Body,
@@ -150,6 +170,7 @@ impl Checkout {
         let Some(directory) = self.lease.backend().directory().filter(in_service) else {
             return Err(Error::new(ErrorKind::Closed, "the pool is closed").retry_safe(true));
         };
+        self.check()?;
         if !self.is_usable() {
             let message = "the connection cannot be used any more: the last response was not read \
                            to its end, or one side closes";

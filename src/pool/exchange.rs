@@ -24,7 +24,7 @@ pub struct ResponseInfo {
     pub url: Arc<str>,
     /// How often the request was sent, or a connection for it tried.
     pub attempts: u32,
-    /// Whether the connection had served a request before.
+    /// Whether the connection was open already, and not made for this request.
     pub reused: bool,
 }
 

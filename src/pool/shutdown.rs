@@ -1,6 +1,7 @@
 //! The end of a pool: drained, then cut.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -8,9 +9,13 @@ use std::time::Duration;
 use super::Inner;
 use crate::lockfree::lifecycle::State;
 use crate::lockfree::settle;
-use crate::rt::Background;
+use crate::rt::{Background, Sleep};
 use crate::sync::Ordering;
 use crate::upstream::{Backend, Count, Directory};
+
+/// How long background work that has nothing to do any more is waited for: its executor may not be
+/// running.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a shutdown did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,13 +45,23 @@ impl Inner {
         let deadline = hub.now().checked_add(grace);
         self.draining.get_or_init(|| begin(&self.directory));
 
-        let mut sleep = deadline.map(|deadline| hub.runtime().timer().sleep_until(deadline));
+        let timer = hub.runtime().timer();
+        let mut sleep = deadline.map(|deadline| timer.sleep_until(deadline));
+        // Set once nothing is open any more.
+        let mut patience: Option<Pin<Box<dyn Sleep>>> = None;
         let mut watcher = hub.lifecycle.watch();
         let at_rest = || hub.total.in_use() == 0 && !self.is_driven();
         poll_fn(|cx| {
             let done = |state| state == State::Closed || at_rest();
             if watcher.poll_until(cx, done).is_ready() {
                 return Poll::Ready(());
+            }
+            if hub.total.in_use() == 0 {
+                let until = hub.now() + PATIENCE;
+                let patience = patience.get_or_insert_with(|| timer.sleep_until(until));
+                if patience.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
             }
             match &mut sleep {
                 Some(sleep) => sleep.as_mut().poll(cx),

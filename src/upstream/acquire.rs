@@ -7,15 +7,15 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::backend::Backend;
+use super::dialling::{Dialling, dial_failed};
 use super::directory::{Directory, Pick, closed};
 use super::lease::Lease;
 use super::tally::Count;
-use crate::conn::{DialError, DialErrorKind, dial};
+use crate::conn::DialError;
 use crate::error::{Error, ErrorKind, Phase};
-use crate::lockfree::hint::thread_hint;
 use crate::lockfree::permits::Refused;
-use crate::lockfree::ticket::{Granted, Permit, Ticket};
-use crate::rt::{BoxFuture, Sleep};
+use crate::lockfree::ticket::{Granted, Ticket};
+use crate::rt::Sleep;
 use crate::server::ServerId;
 
 /// What a caller wants, and what it has tried.
@@ -38,6 +38,16 @@ pub(crate) struct Wish<'a> {
 }
 
 impl Wish<'_> {
+    fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Whether a connection that was parked at `since` will not do, the request having begun at
+    /// `began`. One that was parked in that very tick may have been there before it.
+    fn distrusts(&self, began: u64, since: u64) -> bool {
+        self.fresh && since <= began
+    }
+
     /// How many servers have been tried.
     fn tries(&self) -> u32 {
         u32::try_from(self.tried.len()).unwrap_or(u32::MAX)
@@ -53,48 +63,61 @@ impl Wish<'_> {
 /// up otherwise.
 pub(crate) async fn acquire(directory: &Directory, wish: Wish<'_>) -> Result<Lease, Error> {
     let hub = &*directory.hub;
-    if wish.deadline.is_some_and(|deadline| deadline <= wish.now) {
+    if wish.is_late(wish.now) {
         let message = "the request had no time left when it began";
         return Err(Error::new(ErrorKind::Timeout, message).at(Phase::Queue).retry_safe(true));
     }
-    let mut failed: Option<Error> = None;
+    let began = hub.tick(wish.now);
+    let mut waited = false;
+    let mut failed = None;
     loop {
         if !hub.lifecycle.is_open() {
             return Err(closed());
         }
-        let backend = match directory.pick(&wish) {
-            Pick::Idle(lease, since) => match checked(lease, since, &wish) {
-                Some(lease) => return Ok(lease),
-                None => continue,
-            },
-            Pick::Wait(backend) => backend,
+        let (backend, mut found) = match directory.pick(&wish) {
+            // The hit path: no clock, no shared count.
+            Pick::Idle(lease, since) if !waited && !wish.distrusts(began, since) => {
+                match checked(lease, Some(since), began) {
+                    Some(lease) => return Ok(lease.direct()),
+                    None => continue,
+                }
+            }
+            Pick::Idle(lease, since) => (lease.backend().clone(), Ok((lease, Some(since)))),
+            Pick::Wait(backend) => {
+                let found = wait_at(&backend, &wish).await;
+                (backend, found)
+            }
             none => return Err(failed.unwrap_or_else(|| refusal(&none, wish.server))),
         };
-        match wait_at(&backend, &wish).await {
-            Ok((lease, Some(since))) => {
-                if let Some(lease) = checked(lease, since, &wish) {
+        while let Ok((_, Some(since))) = found {
+            if !wish.distrusts(began, since) {
+                break;
+            }
+            found = renew(found, &backend, &wish).await;
+        }
+        waited = true;
+        let now = hub.now();
+        match found {
+            // It may have come too late, or its caller may have been polled too late.
+            Ok(_) if wish.is_late(now) => {
+                return Err(queue_timeout(&backend).after_attempts(wish.tries()));
+            }
+            Ok((lease, since)) => {
+                if let Some(lease) = checked(lease, since, hub.tick(now)) {
                     return Ok(lease);
                 }
             }
-            Ok((lease, None)) => return Ok(lease),
-            // The server was removed, or the pool closed, which the next round tells.
-            Err(Missed::Closed) => {}
-            Err(Missed::Full) => {
-                hub.count(&backend, Count::QueueFull);
-                return Err(queue_full(&backend).after_attempts(wish.tries()));
-            }
-            Err(Missed::Timeout) => {
-                return Err(queue_timeout(&backend).after_attempts(wish.tries()));
-            }
             Err(Missed::Dial(error)) => {
-                let out_of_time = wish.deadline.is_some_and(|deadline| deadline <= hub.now());
                 wish.tried.push(backend.id);
                 let error = dial_failed(&backend, error).after_attempts(wish.tries());
-                if out_of_time {
+                if wish.is_late(now) {
                     return Err(error);
                 }
                 failed = Some(error);
             }
+            // The server was removed, or the pool closed, which the next round tells.
+            Err(Missed::Closed) => {}
+            Err(missed) => return Err(missed.into_error(&backend).after_attempts(wish.tries())),
         }
     }
 }
@@ -104,7 +127,8 @@ pub(crate) fn try_acquire(directory: &Directory, wish: Wish<'_>) -> Option<Lease
     while directory.hub.lifecycle.is_open() {
         match directory.pick(&wish) {
             Pick::Idle(lease, since) => {
-                if let Some(lease) = checked(lease, since, &wish) {
+                let now = directory.hub.tick(wish.now);
+                if let Some(lease) = checked(lease, Some(since), now) {
                     return Some(lease);
                 }
             }
@@ -114,24 +138,51 @@ pub(crate) fn try_acquire(directory: &Directory, wish: Wish<'_>) -> Option<Lease
     None
 }
 
-/// The connection, if it is still good and new enough; otherwise it is closed.
-fn checked(mut lease: Lease, since: u64, wish: &Wish<'_>) -> Option<Lease> {
-    let began = lease.backend().hub.tick(wish.now);
-    // One that was parked in the tick in which the request began may have been there before it.
-    if wish.fresh && since <= began {
-        lease.mark_broken();
-        return None;
+/// The connection, if it is still good at `now`; otherwise it is closed. A new one is good.
+fn checked(mut lease: Lease, since: Option<u64>, now: u64) -> Option<Lease> {
+    if let Some(since) = since {
+        lease.check(since, now).ok()?;
     }
-    lease.check(since, began).ok()?;
-    Some(lease.reused())
+    Some(lease.noted())
 }
 
+/// Opens a new connection in the place of one that is not trusted.
+async fn renew(
+    found: Result<Found, Missed>,
+    backend: &Arc<Backend>,
+    wish: &Wish<'_>,
+) -> Result<Found, Missed> {
+    let (lease, _) = found?;
+    match lease.renew() {
+        Some(permit) => Dialling::begin(backend, permit, wish).await,
+        // As many are being opened as may: its place has been given up.
+        None => wait_at(backend, wish).await,
+    }
+}
+
+/// A connection, and since when it was parked, if it was.
+pub(super) type Found = (Lease, Option<u64>);
+
 /// Why a wait ended without a connection.
-enum Missed {
+pub(super) enum Missed {
     Closed,
     Full,
     Timeout,
     Dial(DialError),
+}
+
+impl Missed {
+    fn into_error(self, backend: &Backend) -> Error {
+        match self {
+            Self::Closed => closed(),
+            Self::Full => {
+                backend.hub.count(backend, Count::QueueFull);
+                queue_full(backend)
+            }
+            Self::Timeout => queue_timeout(backend),
+            Self::Dial(error) => dial_failed(backend, error),
+        }
+    }
 }
 
 /// Stands in line at one server, and dials if that is what it is given. With a connection that
@@ -139,7 +190,7 @@ enum Missed {
 async fn wait_at(
     backend: &Arc<Backend>,
     wish: &Wish<'_>,
-) -> Result<(Lease, Option<u64>), Missed> {
+) -> Result<Found, Missed> {
     // Dropped last: by then all that had been granted here has been given back.
     let _told = Told(backend);
     let mut ticket = Ticket::enter(&**backend, wish.class).map_err(|refused| match refused {
@@ -210,121 +261,6 @@ impl<'a> Limit<'a> {
     }
 }
 
-/// A caller that dials: still in line, for a connection that comes back before the dial ends.
-struct Dialling<'a> {
-    backend: &'a Arc<Backend>,
-    line: Ticket<Backend>,
-    /// `None` once it has ended.
-    dial: Option<BoxFuture<'static, Result<Lease, DialError>>>,
-}
-
-impl<'a> Dialling<'a> {
-    async fn begin(
-        backend: &'a Arc<Backend>,
-        permit: Permit<Backend>,
-        wish: &Wish<'_>,
-    ) -> Result<(Lease, Option<u64>), Missed> {
-        let line = Ticket::enter_dialling(&permit);
-        let mut dialling = Self { backend, line, dial: Some(open(permit, wish.deadline)) };
-        poll_fn(|cx| dialling.poll(cx)).await
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Lease, Option<u64>), Missed>> {
-        match self.line.poll(cx.waker()) {
-            Poll::Ready(Granted::Connection(parked)) => {
-                let since = parked.since;
-                return Poll::Ready(Ok((Lease::of(parked), Some(since))));
-            }
-            Poll::Ready(Granted::Closed) => {
-                self.dial = None;
-                return Poll::Ready(Err(Missed::Closed));
-            }
-            // One that dials is given no second permit; dropping it would give it back.
-            Poll::Ready(Granted::Permit(_)) | Poll::Pending => {}
-        }
-        let Some(dial) = &mut self.dial else {
-            return Poll::Pending;
-        };
-        match dial.as_mut().poll(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(result) => {
-                self.dial = None;
-                Poll::Ready(result.map(|lease| (lease, None)).map_err(Missed::Dial))
-            }
-        }
-    }
-}
-
-impl Drop for Dialling<'_> {
-    fn drop(&mut self) {
-        let Some(dial) = self.dial.take() else {
-            return;
-        };
-        // With a driver the dial goes on, for whoever comes next; without, this drops it.
-        self.backend.hub.leave(Box::pin(async move { drop(dial.await) }));
-    }
-}
-
-/// A dial as a future of its own, which holds all that it needs: whoever polls it last gets the
-/// connection, and dropping it closes the socket before the permit is given back.
-fn open(
-    permit: Permit<Backend>,
-    deadline: Option<Instant>,
-) -> BoxFuture<'static, Result<Lease, DialError>> {
-    Box::pin(async move {
-        let mut opening = Opening::new(permit);
-        let backend = opening.backend.clone();
-        let (hub, server) = (&backend.hub, &backend.server);
-        let limit = hub.now() + hub.config.connect_timeout;
-        let limit = deadline.map_or(limit, |deadline| deadline.min(limit));
-        let keep_alive = hub.config.keep_alive_timeout;
-        let dialled =
-            dial(hub.runtime(), server.host(), server.port(), keep_alive, limit).await;
-        match dialled {
-            Ok(transport) => Ok(opening.connected(transport)),
-            Err(error) => {
-                opening.outcome = Count::DialErrors;
-                Err(error)
-            }
-        }
-    })
-}
-
-/// A permit in use for a dial, and what is counted when that ends.
-struct Opening {
-    permit: Option<Permit<Backend>>,
-    backend: Arc<Backend>,
-    outcome: Count,
-}
-
-impl Opening {
-    fn new(permit: Permit<Backend>) -> Self {
-        let backend = crate::lockfree::settle::Site::handle(permit.site());
-        backend.hub.count(&backend, Count::Dials);
-        backend.hub.dialling();
-        Self { permit: Some(permit), backend, outcome: Count::DialsCancelled }
-    }
-
-    fn connected(&mut self, transport: Box<dyn crate::rt::Transport>) -> Lease {
-        match self.permit.take() {
-            Some(permit) => {
-                let slot = permit.connected(thread_hint());
-                self.outcome = Count::Created;
-                Lease::born(self.backend.clone(), transport, slot)
-            }
-            None => unreachable!("a dial connects once"),
-        }
-    }
-}
-
-impl Drop for Opening {
-    fn drop(&mut self) {
-        self.backend.hub.count(&self.backend, self.outcome);
-        drop(self.permit.take());
-        self.backend.hub.after_close();
-    }
-}
-
 fn refusal(pick: &Pick, server: Option<ServerId>) -> Error {
     let error = match (pick, server) {
         (Pick::NotFound, Some(id)) => {
@@ -354,22 +290,4 @@ fn queue_timeout(backend: &Backend) -> Error {
         .at(Phase::Queue)
         .of_server(backend.server.shared_url())
         .retry_safe(true)
-}
-
-fn dial_failed(backend: &Backend, error: DialError) -> Error {
-    let kind = match error.kind() {
-        DialErrorKind::Resolve => ErrorKind::Resolve,
-        DialErrorKind::Connect => ErrorKind::Connect,
-        DialErrorKind::Timeout(_) => ErrorKind::Timeout,
-    };
-    let phase = error.phase();
-    let (message, source) = error.into_parts();
-    let error = Error::new(kind, message)
-        .at(phase)
-        .of_server(backend.server.shared_url())
-        .retry_safe(true);
-    match source {
-        Some(source) => error.with_source(source),
-        None => error,
-    }
 }

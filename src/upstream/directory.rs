@@ -150,7 +150,8 @@ impl Directory {
     }
 
     /// The server whose turn it is, and an idle connection if it has one. If it has nothing to
-    /// give, the next ones are looked at, and if none of those has, the first is to be waited at.
+    /// give, the next ones are looked at, and if none of those has, the one with the shortest line
+    /// is to be waited at.
     ///
     /// This is the hit path: no lock, no allocation, no shared count.
     pub(super) fn pick(&self, wish: &Wish<'_>) -> Pick {
@@ -167,16 +168,21 @@ impl Directory {
                 };
             }
             let first = self.turn.pick(roster.len());
-            let mut wait = None;
             let in_turn = roster[first..].iter().chain(&roster[..first]);
             let untried = in_turn.filter(|known| !wish.tried.contains(&known.id));
-            for backend in untried.take(1 + LOOKS) {
+            // Who will not wait wants to know of every idle connection.
+            let looks = if wish.may_dial { 1 + LOOKS } else { roster.len() };
+            let mut shortest: Option<(u32, &Arc<Backend>)> = None;
+            for backend in untried.take(looks) {
                 if let Some(pick) = offer(backend, wish) {
                     return pick;
                 }
-                wait = wait.or(Some(backend));
+                let waiting = backend.gate.ledger.counts().waiting;
+                if shortest.is_none_or(|(least, _)| waiting < least) {
+                    shortest = Some((waiting, backend));
+                }
             }
-            wait.map_or(Pick::Exhausted, |backend| Pick::Wait(backend.clone()))
+            shortest.map_or(Pick::Exhausted, |(_, backend)| Pick::Wait(backend.clone()))
         })
     }
 
@@ -210,7 +216,7 @@ impl Directory {
 fn offer(backend: &Arc<Backend>, wish: &Wish<'_>) -> Option<Pick> {
     if let Take::Got(parked) = backend.gate.idle.take(thread_hint()) {
         let since = parked.since;
-        return Some(Pick::Idle(Lease::of(parked).direct(), since));
+        return Some(Pick::Idle(Lease::of(parked), since));
     }
     let hub = &backend.hub;
     let spare = hub.total.in_use() < hub.config.max_total_connections as u64;

@@ -10,6 +10,7 @@ use super::tally::Count;
 use crate::conn::Conn;
 use crate::lockfree::idle::{Parked, Slot};
 use crate::lockfree::settle;
+use crate::lockfree::ticket::Permit;
 use crate::policy::reuse;
 use crate::rt::{Liveness, Transport};
 
@@ -31,6 +32,7 @@ struct Home {
 pub(crate) struct Lease {
     /// `None` only while it is being dropped.
     held: Option<(Box<Held>, Slot)>,
+    /// It was open already, and not made for this loan.
     reused: bool,
     /// It was idle, and nobody had to wait for it.
     direct: bool,
@@ -67,29 +69,49 @@ impl Lease {
         let parked = || backend.gate.idle.len() + 1;
         let idle = now.saturating_sub(since);
         let hint = self.conn_ref().peer_keep_alive();
-        let reason = if backend.hub.idle_limits.is_expired(idle, parked)
+        if backend.hub.idle_limits.is_expired(idle, parked)
             || hint.is_some_and(|hint| reuse::is_beyond_hint(idle, hint))
         {
-            Some(CloseReason::Idle)
-        } else {
-            match self.conn().liveness() {
-                Liveness::Closed => Some(CloseReason::Peer),
-                Liveness::Unexpected => Some(CloseReason::Poisoned),
-                Liveness::Alive | Liveness::Unknown => None,
-            }
-        };
-        self.close = reason;
-        reason.map_or(Ok(()), Err)
+            self.close = Some(CloseReason::Idle);
+            return Err(CloseReason::Idle);
+        }
+        self.look().map_or(Ok(()), Err)
     }
 
-    /// Counted as a loan of a connection that had served before.
-    pub(super) fn reused(self) -> Self {
-        let backend = self.backend();
-        backend.hub.count(backend, Count::Reused);
+    /// Looks whether a quiet connection is still good; if not, it says why, and the lease closes
+    /// it when dropped.
+    pub(crate) fn look(&mut self) -> Option<CloseReason> {
+        let reason = match self.conn().liveness() {
+            Liveness::Closed => CloseReason::Peer,
+            Liveness::Unexpected => CloseReason::Poisoned,
+            Liveness::Alive | Liveness::Unknown => return None,
+        };
+        self.close = Some(reason);
+        Some(reason)
+    }
+
+    /// Counted, if the connection was open already.
+    pub(super) fn noted(self) -> Self {
+        if self.is_reused() {
+            let backend = self.backend();
+            backend.hub.count(backend, Count::Reused);
+        }
         self
     }
 
-    /// Whether the connection had served a request before.
+    /// Closes the connection, and keeps its permits for a new one. `None` if as many are being
+    /// opened as may; then the permits are given back.
+    pub(super) fn renew(mut self) -> Option<Permit<Backend>> {
+        let (held, slot) = self.held.take()?;
+        let home = held.home.clone();
+        drop(held);
+        home.backend.hub.count(&home.backend, CloseReason::Broken.count());
+        let permit = settle::renew(&*home.backend, slot);
+        home.backend.hub.after_close();
+        permit
+    }
+
+    /// Whether the connection was open already, and not made for this loan.
     pub(crate) fn is_reused(&self) -> bool {
         self.reused
     }
@@ -202,20 +224,18 @@ fn trim(backend: &Backend, hub: &Hub) {
         && hub.tally.idle() > most
         && backend.directory().is_some_and(|directory| directory.parked() > most)
     {
-        if !backend.close_longest_idle(CloseReason::IdleCap) {
-            return;
-        }
+        // If another thread was faster, there is one less; or it is in use, and the look above
+        // says so.
+        backend.close_longest_idle(CloseReason::IdleCap);
     }
 }
 
 impl Backend {
-    /// Closes the longest idle connection of all servers; false if there is none, or another
-    /// thread was faster.
-    fn close_longest_idle(&self, reason: CloseReason) -> bool {
-        let Some((backend, seen)) = self.longest_idle() else {
-            return false;
-        };
-        backend.close_idle_if(seen, reason)
+    /// Closes the longest idle connection of all servers, unless another thread is faster.
+    fn close_longest_idle(&self, reason: CloseReason) {
+        if let Some((backend, seen)) = self.longest_idle() {
+            backend.close_idle_if(seen, reason);
+        }
     }
 
     /// Closes the idle connection that was seen, if it has not been used since.
@@ -244,7 +264,7 @@ impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
             .field("server", &self.backend().server.url())
-            .field("reused", &self.reused)
+            .field("reused", &self.is_reused())
             .finish_non_exhaustive()
     }
 }

@@ -2,6 +2,7 @@
 
 mod acquire;
 mod backend;
+mod dialling;
 mod directory;
 mod hub;
 mod lease;

@@ -11,7 +11,6 @@ use crate::sync::Ordering;
 impl Directory {
     pub(crate) fn metrics(&self) -> Metrics {
         let hub = &self.hub;
-        // The ends are read before the beginnings, so that what is derived is never negative.
         let counted = hub.tally.read();
         let servers = self.servers();
         let total = hub.total.in_use();

@@ -22,7 +22,7 @@ pub(crate) enum Count {
     DialErrors,
     /// Connects given up.
     DialsCancelled,
-    /// Loans of a connection that had served before.
+    /// Loans of a connection that was open already.
     Reused,
     /// Connections given back to wait for the next request. Counted for the pool only, as the next:
     /// how many are parked at one server, its idle set tells.
@@ -111,6 +111,8 @@ impl Tally {
     }
 
     pub(crate) fn read(&self) -> Counted {
+        // Ends stand behind their beginnings, and are read before them, so that what is derived as
+        // a difference is never negative.
         Counted(self.0.sums())
     }
 

@@ -9,17 +9,33 @@ fn ledger(waiting: u32) -> Ledger {
 #[test]
 fn as_many_wait_as_may_and_not_one_more() {
     let ledger = ledger(2);
-    assert_eq!([ledger.join(), ledger.join()], [Ok(()), Ok(())]);
+    assert_eq!([ledger.join(), ledger.join()], [Ok(Joined::Place), Ok(Joined::Place)]);
+    // Two may dial at a time: so many pass by, and will not stay.
+    assert_eq!([ledger.join(), ledger.join()], [Ok(Joined::Room), Ok(Joined::Room)]);
     assert_eq!(ledger.join(), Err(Refused::Full));
-    assert_eq!(ledger.counts().waiting, 2);
-    ledger.leave();
-    assert_eq!(ledger.join(), Ok(()));
+    assert_eq!(ledger.counts().waiting, 4);
+    for _ in 0..3 {
+        ledger.leave();
+    }
+    assert_eq!(ledger.join(), Ok(Joined::Place));
+}
+
+#[test]
+fn a_permit_is_used_again_while_one_more_may_dial() {
+    let ledger = ledger(0);
+    assert!(ledger.open() && !ledger.connected(), "a connection");
+    assert!(ledger.open() && ledger.reopen(), "two are connecting");
+    assert!(!ledger.reopen(), "and no more may");
+    assert_eq!((ledger.counts().open, ledger.counts().connecting), (2, 2));
+    ledger.close();
+    ledger.abandoned();
+    assert!(!ledger.reopen(), "nor after the end");
 }
 
 #[test]
 fn nobody_joins_a_closed_server() {
     let ledger = ledger(2);
-    assert_eq!(ledger.join(), Ok(()));
+    assert_eq!(ledger.join(), Ok(Joined::Place));
     ledger.close();
     assert_eq!(ledger.join(), Err(Refused::Closed));
     let counts = ledger.counts();

@@ -1,0 +1,152 @@
+//! Opening a connection: a dial, the permit that it uses, and the caller who waits for it.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use super::acquire::{Found, Missed, Wish};
+use super::backend::Backend;
+use super::lease::Lease;
+use super::tally::Count;
+use crate::conn::{DialError, DialErrorKind, dial};
+use crate::error::{Error, ErrorKind};
+use crate::lockfree::hint::thread_hint;
+use crate::lockfree::ticket::{Granted, Permit, Ticket};
+use crate::rt::BoxFuture;
+
+/// A caller that dials: still in line, for a connection that comes back before the dial ends.
+pub(super) struct Dialling<'a> {
+    backend: &'a Arc<Backend>,
+    line: Ticket<Backend>,
+    /// `None` once it has ended.
+    dial: Option<BoxFuture<'static, Result<Lease, DialError>>>,
+}
+
+impl<'a> Dialling<'a> {
+    pub(super) async fn begin(
+        backend: &'a Arc<Backend>,
+        permit: Permit<Backend>,
+        wish: &Wish<'_>,
+    ) -> Result<Found, Missed> {
+        let line = Ticket::enter_dialling(&permit);
+        let mut dialling = Self { backend, line, dial: Some(open(permit, wish.deadline)) };
+        poll_fn(|cx| dialling.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Found, Missed>> {
+        match self.line.poll(cx.waker()) {
+            Poll::Ready(Granted::Connection(parked)) => {
+                let since = parked.since;
+                return Poll::Ready(Ok((Lease::of(parked), Some(since))));
+            }
+            Poll::Ready(Granted::Closed) => {
+                self.dial = None;
+                return Poll::Ready(Err(Missed::Closed));
+            }
+            // One that dials is given no second permit; dropping it would give it back.
+            Poll::Ready(Granted::Permit(_)) | Poll::Pending => {}
+        }
+        // Out of its place while it is polled: if it panics, nobody polls it again.
+        let Some(mut dial) = self.dial.take() else {
+            return Poll::Pending;
+        };
+        match dial.as_mut().poll(cx) {
+            Poll::Pending => {
+                self.dial = Some(dial);
+                Poll::Pending
+            }
+            Poll::Ready(result) => {
+                Poll::Ready(result.map(|lease| (lease, None)).map_err(Missed::Dial))
+            }
+        }
+    }
+}
+
+impl Drop for Dialling<'_> {
+    fn drop(&mut self) {
+        let Some(dial) = self.dial.take() else {
+            return;
+        };
+        // With a driver the dial goes on, for whoever comes next; without, this drops it.
+        self.backend.hub.leave(Box::pin(async move { drop(dial.await) }));
+    }
+}
+
+/// A dial as a future of its own, which holds all that it needs: whoever polls it last gets the
+/// connection, and dropping it closes the socket before the permit is given back.
+fn open(
+    permit: Permit<Backend>,
+    deadline: Option<Instant>,
+) -> BoxFuture<'static, Result<Lease, DialError>> {
+    Box::pin(async move {
+        let mut opening = Opening::new(permit);
+        let backend = opening.backend.clone();
+        let (hub, server) = (&backend.hub, &backend.server);
+        let limit = hub.now() + hub.config.connect_timeout;
+        let limit = deadline.map_or(limit, |deadline| deadline.min(limit));
+        let keep_alive = hub.config.keep_alive_timeout;
+        let dialled =
+            dial(hub.runtime(), server.host(), server.port(), keep_alive, limit).await;
+        match dialled {
+            Ok(transport) => Ok(opening.connected(transport)),
+            Err(error) => {
+                opening.outcome = Count::DialErrors;
+                Err(error)
+            }
+        }
+    })
+}
+
+/// A permit in use for a dial, and what is counted when that ends.
+struct Opening {
+    permit: Option<Permit<Backend>>,
+    backend: Arc<Backend>,
+    outcome: Count,
+}
+
+impl Opening {
+    fn new(permit: Permit<Backend>) -> Self {
+        let backend = crate::lockfree::settle::Site::handle(permit.site());
+        backend.hub.count(&backend, Count::Dials);
+        backend.hub.dialling();
+        Self { permit: Some(permit), backend, outcome: Count::DialsCancelled }
+    }
+
+    fn connected(&mut self, transport: Box<dyn crate::rt::Transport>) -> Lease {
+        match self.permit.take() {
+            Some(permit) => {
+                let slot = permit.connected(thread_hint());
+                self.outcome = Count::Created;
+                Lease::born(self.backend.clone(), transport, slot)
+            }
+            None => unreachable!("a dial connects once"),
+        }
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.backend.hub.count(&self.backend, self.outcome);
+        drop(self.permit.take());
+        self.backend.hub.after_close();
+    }
+}
+
+pub(super) fn dial_failed(backend: &Backend, error: DialError) -> Error {
+    let kind = match error.kind() {
+        DialErrorKind::Resolve => ErrorKind::Resolve,
+        DialErrorKind::Connect => ErrorKind::Connect,
+        DialErrorKind::Timeout(_) => ErrorKind::Timeout,
+    };
+    let phase = error.phase();
+    let (message, source) = error.into_parts();
+    let error = Error::new(kind, message)
+        .at(phase)
+        .of_server(backend.server.shared_url())
+        .retry_safe(true);
+    match source {
+        Some(source) => error.with_source(source),
+        None => error,
+    }
+}
