@@ -74,7 +74,6 @@ pub struct Counts {
 }
 
 impl Counts {
-    #[expect(clippy::cast_possible_truncation, reason = "each field is masked to its 22 bits")]
     fn of(word: u64) -> Self {
         Self {
             open: (word & COUNT) as u32,
