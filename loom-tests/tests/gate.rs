@@ -61,15 +61,19 @@ models! {
         assert_at_rest(&[server]);
     }
 
-    /// Their calls may both be answered by one round.
+    /// The calls of two may be answered by one round: it must serve both.
     fn two_waiters_come_while_the_line_has_an_owner(2) {
-        let [server] = servers::<1>(2, 2);
-        let held = server.lease();
-        let other = server.spawn(move |server| server.check_in(held));
-        let mut tickets = [server.enter(), server.enter()];
-        let leases = [0, 1].map(|at: usize| server.wait(&mut tickets[at]).unwrap());
+        let [server] = servers::<1>(3, 3);
+        let held = [server.lease(), server.lease(), server.lease()];
+        held.map(|lease| server.check_in(lease));
+        let other = server.spawn(Server::enter);
+        let [mut first, mut second] = [server.enter(), server.enter()];
+        let mut third = other.join().unwrap();
+        let leases = [&mut first, &mut second, &mut third].map(|ticket| match look(ticket) {
+            Some(Granted::Connection(parked)) => parked,
+            _ => panic!("there is one for each of the three"),
+        });
         leases.map(|lease| server.check_in(lease));
-        other.join().unwrap();
         assert_at_rest(&[server]);
     }
 

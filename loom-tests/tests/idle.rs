@@ -20,6 +20,12 @@ fn park(idle: &Idle<Conn>, since: u64) -> AfterPark {
     idle.park(Parked { slot, value: Conn::new(), since })
 }
 
+/// Into the second word, if there are two.
+fn park_far(idle: &Idle<Conn>) -> AfterPark {
+    let slot = idle.reserve(1);
+    idle.park(Parked { slot, value: Conn::new(), since: 0 })
+}
+
 fn take(idle: &Idle<Conn>) -> Option<Parked<Conn>> {
     match idle.take(0) {
         Take::Got(parked) => {
@@ -127,7 +133,7 @@ models! {
     /// Either the flag's owner finds the connection, or whoever parks it hears of the line.
     fn a_park_races_the_flag(3) {
         let idle = Arc::new(Idle::new(2, 2));
-        let parker = spawn(&idle, |idle| park(idle, 0));
+        let parker = spawn(&idle, park_far);
         idle.flag_waiters();
         let claimed = idle.claim();
         let after = parker.join().unwrap();
@@ -147,7 +153,7 @@ models! {
 
     fn a_park_races_the_close(3) {
         let idle = Arc::new(Idle::new(2, 2));
-        let parker = spawn(&idle, |idle| park(idle, 0));
+        let parker = spawn(&idle, park_far);
         idle.close();
         let claimed = idle.claim();
         let after = parker.join().unwrap();

@@ -242,6 +242,15 @@ impl<T> Gate<T> {
     }
 }
 
+#[cfg(all(test, not(evenkeel_loom)))]
+impl<T> Gate<T> {
+    /// How many nodes stand in line, those who have gone among them. Only on one thread.
+    fn queued(&self) -> usize {
+        // SAFETY: the test that calls this has no other thread.
+        self.line.with_mut(|line| unsafe { (*line).len() })
+    }
+}
+
 impl<T> fmt::Debug for Gate<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate")

@@ -285,10 +285,10 @@ impl<T> Idle<T> {
     /// Tells check-ins that somebody waits in line. Only for the owner of the line.
     pub fn flag_waiters(&self) {
         for word in &self.words {
-            // Ordering: AcqRel. Acquire: a connection parked before is visible to the claim that
-            // follows. Release: not needed by the argument above, which rests on the order of the
-            // operations on this word; it keeps the word's history one release sequence.
-            word.idle.fetch_or(WAITERS, Ordering::AcqRel);
+            // Ordering: Relaxed. The order of the operations on this word is all that is needed: a
+            // park that came before is seen in the word, one that comes later sees the flag. And
+            // the claim that follows acquires what it claims.
+            word.idle.fetch_or(WAITERS, Ordering::Relaxed);
         }
     }
 
@@ -304,8 +304,9 @@ impl<T> Idle<T> {
     /// Refuses takes from now on; whoever parks later is told. The caller drains with `claim`.
     pub fn close(&self) {
         for word in &self.words {
-            // Ordering: AcqRel, as in `flag_waiters`: what was parked before is claimed by us.
-            word.idle.fetch_or(CLOSED, Ordering::AcqRel);
+            // Ordering: Relaxed, as in `flag_waiters`. Whoever parks later and sees the flag pairs,
+            // as we do: the second of the two to pair sees what the first has done, and drains.
+            word.idle.fetch_or(CLOSED, Ordering::Relaxed);
         }
     }
 
@@ -313,10 +314,10 @@ impl<T> Idle<T> {
     /// look that follows, or comes after this fence and sees everything done before it.
     pub fn fence(&self) {
         for word in &self.words {
-            // Ordering: AcqRel. A read-modify-write has a place in the word's order of changes:
-            // Acquire sees the parks before it, Release is seen by the parks behind it (whose own
-            // read-modify-write acquires).
-            word.idle.fetch_or(0, Ordering::AcqRel);
+            // Ordering: Release. A read-modify-write has a place in the word's order of changes:
+            // the parks behind it, whose own read-modify-write acquires, see what we did; those
+            // before it are seen by the look itself, which reads this value or a later one.
+            word.idle.fetch_or(0, Ordering::Release);
         }
     }
 
