@@ -198,7 +198,7 @@ impl<T> Gate<T> {
                 }
                 continue;
             }
-            if !line.wants_permit() || !self.ledger.has_room() {
+            if !line.wants_permit() || !self.ledger.has_room() || self.is_provided(line) {
                 return;
             }
             if !self.spend() {
@@ -215,6 +215,15 @@ impl<T> Gate<T> {
                 self.credit();
             }
         }
+    }
+
+    /// Whether dials that nobody is waiting for, since their callers were served otherwise, will
+    /// bring a connection for everyone who has none in sight. One more would then be one too many:
+    /// C callers are to open no more than C.
+    fn is_provided(&self, line: &Line<T>) -> bool {
+        let counts = self.ledger.counts();
+        let orphans = counts.connecting.saturating_sub(line.diallers());
+        orphans > 0 && orphans >= counts.waiting
     }
 
     fn grant(

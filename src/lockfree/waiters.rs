@@ -214,6 +214,12 @@ impl<T> Line<T> {
         self.classes.iter_mut().fold(false, |any, class| prune(class) | any)
     }
 
+    /// How many stand in line who dial.
+    pub(super) fn diallers(&self) -> u32 {
+        let live = self.diallers.iter().filter(|node| !node.is_gone()).count();
+        u32::try_from(live).unwrap_or(u32::MAX)
+    }
+
     /// Gives `grant` to the first in line who wants it. Handed back if there is nobody.
     pub(super) fn grant(
         &mut self,

@@ -18,7 +18,8 @@ use crate::rt::BoxFuture;
 /// A caller that dials: still in line, for a connection that comes back before the dial ends.
 pub(super) struct Dialling<'a> {
     backend: &'a Arc<Backend>,
-    line: Ticket<Backend>,
+    /// `None` if only a new connection will do.
+    line: Option<Ticket<Backend>>,
     /// `None` once it has ended.
     dial: Option<BoxFuture<'static, Result<Lease, DialError>>>,
 }
@@ -29,13 +30,14 @@ impl<'a> Dialling<'a> {
         permit: Permit<Backend>,
         wish: &Wish<'_>,
     ) -> Result<Found, Missed> {
-        let line = Ticket::enter_dialling(&permit);
+        let line = (!wish.fresh).then(|| Ticket::enter_dialling(&permit));
         let mut dialling = Self { backend, line, dial: Some(open(permit, wish.deadline)) };
         poll_fn(|cx| dialling.poll(cx)).await
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Found, Missed>> {
-        match self.line.poll(cx.waker()) {
+        let granted = self.line.as_mut().map_or(Poll::Pending, |line| line.poll(cx.waker()));
+        match granted {
             Poll::Ready(Granted::Connection(parked)) => {
                 let since = parked.since;
                 return Poll::Ready(Ok((Lease::of(parked), Some(since))));

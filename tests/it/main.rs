@@ -19,5 +19,7 @@ mod sim_shutdown;
 mod sim_soak;
 mod sim_stale;
 mod sim_timeouts;
+mod sim_trust;
+mod sim_waits;
 mod support;
 mod support_itself;
