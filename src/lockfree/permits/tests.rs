@@ -8,18 +8,28 @@ fn ledger(waiting: u32) -> Ledger {
 
 #[test]
 fn as_many_wait_as_may_and_not_one_more() {
-    let ledger = ledger(2);
-    assert_eq!([ledger.join(), ledger.join()], [Ok(()), Ok(())]);
+    let ledger = Ledger::new(Limits { open: 0, connecting: 0, waiting: 2 });
+    assert_eq!([ledger.join(), ledger.join()], [Ok(Joined::Place), Ok(Joined::Place)]);
     assert_eq!(ledger.join(), Err(Refused::Full));
     assert_eq!(ledger.counts().waiting, 2);
     ledger.leave();
-    assert_eq!(ledger.join(), Ok(()));
+    assert_eq!(ledger.join(), Ok(Joined::Place));
+}
+
+#[test]
+fn past_a_full_line_as_many_come_as_there_is_room_for() {
+    let ledger = ledger(0);
+    assert_eq!([ledger.join(), ledger.join()], [Ok(Joined::Room), Ok(Joined::Room)]);
+    assert_eq!(ledger.join(), Err(Refused::Full));
+    ledger.leave();
+    ledger.open();
+    assert_eq!(ledger.join(), Err(Refused::Full), "one place for two who connect");
 }
 
 #[test]
 fn nobody_joins_a_closed_server() {
     let ledger = ledger(2);
-    assert_eq!(ledger.join(), Ok(()));
+    assert_eq!(ledger.join(), Ok(Joined::Place));
     ledger.close();
     assert_eq!(ledger.join(), Err(Refused::Closed));
     let counts = ledger.counts();
