@@ -68,16 +68,18 @@ fn is_cut_in(phase: Phase, request: impl Fn() -> Request<Body>) {
         let (sim, server, pool) = world(background);
         sim.block_on(async {
             let start = sim.now();
-            let caller = async {
-                let response = pool.send(request()).await?;
-                response.into_body().bytes().await.map(drop)
-            };
-            let shutdown = async {
-                sim.sleep(MS).await;
-                pool.shutdown(GRACE).await
-            };
-            let (outcome, report) = zip(caller, shutdown).await;
-            let error: Error = outcome.expect_err("it never ends by itself");
+            // A task of its own: only the cut itself can wake it.
+            let (ended, outcome) = smol::channel::bounded::<Result<(), Error>>(1);
+            let (twin, request) = (pool.clone(), request());
+            sim.spawn(async move {
+                let whole = async { twin.send(request).await?.into_body().bytes().await.map(drop) };
+                ended.send(whole.await).await.expect("the test waits for it");
+            });
+            sim.sleep(MS).await;
+            let report = pool.shutdown(GRACE).await;
+            sim.settle().await;
+            let outcome = outcome.try_recv().expect("it ends at once");
+            let error = outcome.expect_err("it never ends by itself");
             assert_eq!((error.kind(), error.phase()), (ErrorKind::Closed, Some(phase)));
             assert_eq!(error.server(), Some(server.url().as_str()));
             assert_eq!((error.attempts(), error.is_retry_safe()), (1, false));

@@ -15,7 +15,7 @@ use crate::support::sim::{
 };
 use crate::support::{SimServer, assert_balanced, parse};
 
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 20;
 const CALLERS: usize = 12;
 const CALLS: usize = 30;
 const PER_SERVER: usize = 4;
@@ -52,7 +52,11 @@ async fn call(pool: &Pool, rng: &mut Rng) -> Result<(), Error> {
         }
         2 => {
             let hurried = wished(path, select.timeout(MS * rng.u32(1..400)));
-            pool.send(hurried).await?.into_body().bytes().await?;
+            let whole = async { pool.send(hurried).await?.into_body().bytes().await };
+            match whole.await {
+                Err(error) if error.is_timeout() => {}
+                ended => drop(ended?),
+            }
         }
         3 => {
             let mut checkout = pool.checkout(select).await?;
@@ -95,9 +99,10 @@ async fn caller(sim: Sim, pool: Pool, seed: u64) {
         if let Err(error) = at_most(polls, call(&pool, &mut rng)).await {
             assert_ne!(error.kind(), ErrorKind::Closed, "{error:?}");
             assert_ne!(error.kind(), ErrorKind::Protocol, "{error:?}");
+            // Each answer comes soon: one who waits for 30 s has been forgotten.
+            assert!(!error.is_timeout() || error.is_connect(), "{error:?}");
         }
-        // A checkout has a deadline for each of its requests, and one for itself.
-        assert!(sim.now() - start <= SECOND * 30 * 3, "a call outlives its deadline");
+        assert!(sim.now() - start <= SECOND * 30, "a call takes too long");
         let metrics = pool.metrics();
         assert!(metrics.total_connections <= TOTAL as u64, "{metrics:?}");
         if rng.u8(..3) == 0 {

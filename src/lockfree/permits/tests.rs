@@ -8,15 +8,11 @@ fn ledger(waiting: u32) -> Ledger {
 
 #[test]
 fn as_many_wait_as_may_and_not_one_more() {
-    let ledger = ledger(2);
+    let ledger = Ledger::new(Limits { open: 0, connecting: 0, waiting: 2 });
     assert_eq!([ledger.join(), ledger.join()], [Ok(Joined::Place), Ok(Joined::Place)]);
-    // Two may dial at a time: so many pass by, and will not stay.
-    assert_eq!([ledger.join(), ledger.join()], [Ok(Joined::Room), Ok(Joined::Room)]);
     assert_eq!(ledger.join(), Err(Refused::Full));
-    assert_eq!(ledger.counts().waiting, 4);
-    for _ in 0..3 {
-        ledger.leave();
-    }
+    assert_eq!(ledger.counts().waiting, 2);
+    ledger.leave();
     assert_eq!(ledger.join(), Ok(Joined::Place));
 }
 
@@ -30,6 +26,16 @@ fn a_permit_is_used_again_while_one_more_may_dial() {
     ledger.close();
     ledger.abandoned();
     assert!(!ledger.reopen(), "nor after the end");
+}
+
+#[test]
+fn past_a_full_line_as_many_come_as_there_is_room_for() {
+    let ledger = ledger(0);
+    assert_eq!([ledger.join(), ledger.join()], [Ok(Joined::Room), Ok(Joined::Room)]);
+    assert_eq!(ledger.join(), Err(Refused::Full));
+    ledger.leave();
+    ledger.open();
+    assert_eq!(ledger.join(), Err(Refused::Full), "one place for two who connect");
 }
 
 #[test]
