@@ -32,6 +32,18 @@ fn draining(state: State) -> bool {
     state >= State::Draining
 }
 
+/// Waiting as a future.
+trait WaitUntil {
+    fn wait_until(&self, done: impl FnMut(State) -> bool) -> impl Future<Output = ()>;
+}
+
+impl WaitUntil for Lifecycle {
+    async fn wait_until(&self, mut done: impl FnMut(State) -> bool) {
+        let mut watcher = self.watch();
+        std::future::poll_fn(|cx| watcher.poll_until(cx, &mut done)).await;
+    }
+}
+
 models! {
     fn a_step_races_a_watcher(3) {
         let lifecycle = Arc::new(Lifecycle::new());

@@ -77,8 +77,8 @@ models! {
     fn a_dialler_takes_what_comes_back(2) {
         let [server] = servers::<1>(2, 2);
         let held = server.lease();
-        let permit = permit(&server);
-        let mut dialling = Ticket::enter_dialling(&permit);
+        let mut permit = permit(&server);
+        let mut dialling = Ticket::enter_dialling(&mut permit);
         let parker = server.spawn(move |server| server.check_in(held));
         let Granted::Connection(lease) =
             block_on(std::future::poll_fn(|cx| dialling.poll(cx.waker())))
@@ -97,8 +97,8 @@ models! {
     fn a_dial_ends_as_the_dialler_is_given_a_connection(2) {
         let [server] = servers::<1>(2, 2);
         let held = server.lease();
-        let permit = permit(&server);
-        let dialling = Ticket::enter_dialling(&permit);
+        let mut permit = permit(&server);
+        let dialling = Ticket::enter_dialling(&mut permit);
         let parker = server.spawn(move |server| server.check_in(held));
         let lease = dial(permit);
         drop(dialling);
@@ -112,8 +112,8 @@ models! {
     fn a_finished_dial_serves_another_dialler(2) {
         let [server] = servers::<1>(2, 2);
         let permits = [permit(&server), permit(&server)];
-        let [mine, theirs] = permits;
-        let mut dialling = Ticket::enter_dialling(&mine);
+        let [mut mine, theirs] = permits;
+        let mut dialling = Ticket::enter_dialling(&mut mine);
         let other = server.spawn(move |server| {
             let lease = dial(theirs);
             server.check_in(lease);
@@ -132,9 +132,9 @@ models! {
     fn a_dialler_stands_before_one_who_waits(3) {
         let [server] = servers::<1>(2, 2);
         let held = server.lease();
-        let permit = permit(&server);
+        let mut permit = permit(&server);
         let mut waiting = server.enter();
-        let mut dialling = Ticket::enter_dialling(&permit);
+        let mut dialling = Ticket::enter_dialling(&mut permit);
         let parker = server.spawn(move |server| server.check_in(held));
         assert!(look(&mut waiting).is_none());
         let lease = server.wait(&mut dialling).unwrap();
@@ -150,8 +150,8 @@ models! {
     fn a_dialler_leaves_as_a_connection_comes_back(2) {
         let [server] = servers::<1>(2, 2);
         let held = server.lease();
-        let permit = permit(&server);
-        let dialling = Ticket::enter_dialling(&permit);
+        let mut permit = permit(&server);
+        let dialling = Ticket::enter_dialling(&mut permit);
         let leaver = server.spawn(move |_| {
             drop(dialling);
             drop(permit);
@@ -167,8 +167,8 @@ models! {
 
     fn a_dialler_is_sent_away_as_its_server_is_shut(3) {
         let [server] = servers::<1>(1, 1);
-        let permit = permit(&server);
-        let mut dialling = Ticket::enter_dialling(&permit);
+        let mut permit = permit(&server);
+        let mut dialling = Ticket::enter_dialling(&mut permit);
         let shutter = server.spawn(shut);
         assert!(server.wait(&mut dialling).is_none());
         drop(permit);
@@ -187,6 +187,47 @@ models! {
         server.check_in(lease);
         server.check_in(other);
         assert_eq!(server.parked(), 2);
+        assert_at_rest(&[server]);
+    }
+
+    /// A dial whose caller was served otherwise is for the next in line, who must not be given a
+    /// permit too: two callers open two connections, not three.
+    fn a_dial_that_was_left_is_waited_for(2) {
+        let [server] = servers::<1>(3, 3);
+        let held = server.lease();
+        let mut permit = permit(&server);
+        let mut dialling = Ticket::enter_dialling(&mut permit);
+        server.check_in(held);
+        let lease = server.wait(&mut dialling).unwrap();
+        drop(dialling);
+        let driver = server.spawn(move |server| {
+            let left = dial(permit);
+            server.check_in(left);
+        });
+        let mut next = server.enter();
+        let second = server.wait(&mut next).unwrap();
+        assert_eq!(server.gate().ledger.counts().open, 2);
+        server.check_in(second);
+        server.check_in(lease);
+        driver.join().unwrap();
+        assert_at_rest(&[server]);
+    }
+
+    /// The dial that the next in line waits for comes to nothing: it may dial itself.
+    fn a_dial_that_was_left_fails(2) {
+        let [server] = servers::<1>(3, 3);
+        let held = server.lease();
+        let mut permit = permit(&server);
+        let mut dialling = Ticket::enter_dialling(&mut permit);
+        server.check_in(held);
+        let lease = server.wait(&mut dialling).unwrap();
+        drop(dialling);
+        let driver = server.spawn(move |_| drop(permit));
+        let mut next = server.enter();
+        let second = server.wait(&mut next).unwrap();
+        server.check_in(second);
+        server.check_in(lease);
+        driver.join().unwrap();
         assert_at_rest(&[server]);
     }
 }

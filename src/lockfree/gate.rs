@@ -69,6 +69,9 @@ struct Slow {
     pairing: AtomicU32,
     /// Permits of the total that were brought for this server, to be spent by the line's owner.
     credits: AtomicU32,
+    /// Permits whose holders do not stand in line for a connection: they have not entered yet, or
+    /// only a new connection will do.
+    entering: AtomicU32,
     /// Whether this server stands in the total's queues: those for its first permit, for more.
     marked: [AtomicBool; 2],
 }
@@ -90,6 +93,7 @@ impl<T> Gate<T> {
             slow: CachePadded::new(Slow {
                 pairing: AtomicU32::new(0),
                 credits: AtomicU32::new(0),
+                entering: AtomicU32::new(0),
                 marked: [AtomicBool::new(false), AtomicBool::new(false)],
             }),
         }
@@ -210,20 +214,36 @@ impl<T> Gate<T> {
                 self.credit();
                 return;
             }
+            self.entering();
             if self.grant(line, Grant::Permit, woken).is_err() {
+                self.entered();
                 self.ledger.abandoned();
                 self.credit();
             }
         }
     }
 
-    /// Whether dials that nobody is waiting for, since their callers were served otherwise, will
-    /// bring a connection for everyone who has none in sight. One more would then be one too many:
-    /// C callers are to open no more than C.
+    /// Whether dials whose callers have been served otherwise, or have gone, will bring a connection
+    /// for everyone who waits. One more would then be one too many: C callers are to open no more
+    /// than C. A dial has its caller as long as that stands in line, or before it has entered.
     fn is_provided(&self, line: &Line<T>) -> bool {
         let counts = self.ledger.counts();
-        let orphans = counts.connecting.saturating_sub(line.diallers());
+        // Ordering: Relaxed. Whoever takes one away settles afterwards, and this is looked at again.
+        let entering = self.slow.entering.load(Ordering::Relaxed);
+        let orphans = counts.connecting.saturating_sub(line.diallers()).saturating_sub(entering);
         orphans > 0 && orphans >= counts.waiting
+    }
+
+    /// A permit is about to be held by somebody who does not stand in line for a connection (yet).
+    pub(super) fn entering(&self) {
+        // Ordering: Relaxed. A count, carried to the line's owner by `pair`.
+        self.slow.entering.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It stands in line now, or its dial has ended. The caller then settles.
+    pub(super) fn entered(&self) {
+        // Ordering: Relaxed, as in `entering`.
+        self.slow.entering.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn grant(

@@ -290,6 +290,7 @@ pub fn renew<S: Site>(site: &S, slot: Slot) -> Option<Permit<S>> {
         return None;
     }
     site.gate().idle.vacate(slot);
+    site.gate().entering();
     Some(Permit::of(site))
 }
 

@@ -46,6 +46,7 @@ impl<S: Site> Ticket<S> {
         let ledger = &site.gate().ledger;
         let joined = ledger.join()?;
         let ticket = Self::push(site, Wants::Anything { class });
+        settle(site);
         // One who has no place must not stay, unless another thread is about to serve it. If it
         // has been served meanwhile after all, the drop hands that on.
         if joined == Joined::Room && ticket.is_waiting() {
@@ -62,17 +63,19 @@ impl<S: Site> Ticket<S> {
     }
 
     /// Enters the line as one who dials: ahead of the others, and for a connection only.
-    pub fn enter_dialling(permit: &Permit<S>) -> Self {
-        Self::push(&permit.site, Wants::Connection)
+    pub fn enter_dialling(permit: &mut Permit<S>) -> Self {
+        let ticket = Self::push(&permit.site, Wants::Connection);
+        permit.caller = ticket.node.clone();
+        permit.site.gate().entered();
+        settle(&*permit.site);
+        ticket
     }
 
     fn push(site: &S, wants: Wants) -> Self {
         let node = Arc::new(Node::new(wants));
         site.gate().push(node.clone());
         // Whatever happens from here on, the node is ours to cancel.
-        let ticket = Self { site: site.handle(), node: Some(node) };
-        settle(site);
-        ticket
+        Self { site: site.handle(), node: Some(node) }
     }
 
     /// Ready once something has been granted; to be asked only until then.
@@ -106,7 +109,7 @@ impl<S: Site> Drop for Ticket<S> {
                 settle(&*self.site);
             }
             Err(Some(Grant::Connection(parked))) => check_in(&*self.site, parked),
-            Err(Some(Grant::Permit)) => abandon(&*self.site),
+            Err(Some(Grant::Permit)) => drop(Permit::of(&*self.site)),
             Err(Some(Grant::Closed) | None) => {}
         }
     }
@@ -116,12 +119,16 @@ impl<S: Site> Drop for Ticket<S> {
 pub struct Permit<S: Site> {
     site: S::Handle,
     live: bool,
+    /// The place in line of the caller who dials with it, if it has entered. When the dial ends the
+    /// caller leaves the line *before* the count of dials goes down: so a dial whose caller stands
+    /// in line is never taken for one that nobody waits for, nor the other way round.
+    caller: Option<Arc<Node<S::Conn>>>,
 }
 
 impl<S: Site> Permit<S> {
-    /// Counted as open and as connecting already.
+    /// Counted as open, as connecting and as entering already.
     pub(super) fn of(site: &S) -> Self {
-        Self { site: site.handle(), live: true }
+        Self { site: site.handle(), live: true, caller: None }
     }
 
     /// The server that it is for.
@@ -132,20 +139,42 @@ impl<S: Site> Permit<S> {
     /// The connection is there: the permit now belongs to it, and it has a cell.
     pub fn connected(mut self, hint: usize) -> Slot {
         self.live = false;
+        let granted = self.leave_line();
         let gate = self.site.gate();
         let slot = gate.idle.reserve(hint);
-        if gate.ledger.connected() {
-            // One more may dial now.
-            settle(&*self.site);
+        // One more may dial now, and check-ins are to hear that the caller has gone.
+        gate.ledger.connected();
+        settle(&*self.site);
+        if let Some(parked) = granted {
+            check_in(&*self.site, parked);
         }
         slot
+    }
+
+    /// The dial has ended. A connection that was granted in the same moment goes to the next.
+    fn leave_line(&mut self) -> Option<Parked<S::Conn>> {
+        match self.caller.take() {
+            None => {
+                self.site.gate().entered();
+                None
+            }
+            Some(node) => match node.cancel() {
+                Err(Some(Grant::Connection(parked))) => Some(parked),
+                _ => None,
+            },
+        }
     }
 }
 
 impl<S: Site> Drop for Permit<S> {
     fn drop(&mut self) {
         if self.live {
+            let granted = self.leave_line();
             abandon(&*self.site);
+            settle(&*self.site);
+            if let Some(parked) = granted {
+                check_in(&*self.site, parked);
+            }
         }
     }
 }

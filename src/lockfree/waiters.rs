@@ -2,16 +2,18 @@
 //!
 //! # A node
 //!
-//! A node is shared by the waiter and by whoever serves the line. Its state moves once:
+//! A node is shared by the waiter and by whoever serves the line. Its state only moves on:
 //!
 //! ```text
-//! WAITING ──► GRANTED     the server has written a grant; the waiter takes it out
-//!    └──────► CANCELLED   the waiter has gone; the server keeps what it meant to give
+//! WAITING ──► GRANTED ──► TAKEN   a grant has been written; one on the waiter's side takes it
+//!    └──────► CANCELLED           the waiter has gone; the server keeps what it meant to give
 //! ```
 //!
-//! Both moves are a compare-and-swap from WAITING, so exactly one happens. Before it, the grant
-//! cell belongs to the one who serves; after GRANTED it belongs to the waiter; after CANCELLED it
-//! stays with the one who serves, who takes the grant back. Nothing is lost in either order.
+//! The moves from WAITING are compare-and-swaps, so exactly one happens. Before it, the grant cell
+//! belongs to the one who serves; after CANCELLED it stays with the one who serves, who takes the
+//! grant back. After GRANTED it belongs to whoever moves it to TAKEN: on the waiter's side there
+//! may be two who try, the place in line and the permit of one who dials. Nothing is lost in any
+//! order.
 //!
 //! # The line
 //!
@@ -40,6 +42,7 @@ use crate::sync::{Arc, AtomicU32, Ordering, TaskCell, UnsafeCell};
 const WAITING: u32 = 0;
 const GRANTED: u32 = 1;
 const CANCELLED: u32 = 2;
+const TAKEN: u32 = 3;
 
 /// How many priority classes there are.
 pub const CLASSES: usize = 8;
@@ -73,7 +76,7 @@ pub enum Wants {
 
 /// One who waits.
 pub struct Node<T> {
-    /// WAITING, GRANTED or CANCELLED.
+    /// WAITING, GRANTED, TAKEN or CANCELLED.
     state: AtomicU32,
     /// Owned as the module's text says.
     grant: UnsafeCell<Option<Grant<T>>>,
@@ -107,31 +110,36 @@ impl<T> Node<T> {
     /// in between then either is seen here or wakes the task.
     pub fn poll(&self, waker: &Waker) -> Option<Grant<T>> {
         self.task.register(waker);
-        // Ordering: Acquire pairs with the Release in `give`: the grant is written.
-        if self.state.load(Ordering::Acquire) != GRANTED {
-            return None;
-        }
+        self.take()
+    }
+
+    /// Takes what has been granted, if anything has, and nobody else has taken it.
+    fn take(&self) -> Option<Grant<T>> {
+        // Ordering: Acquire pairs with the Release in `give`: the grant is written. A failure says
+        // that there is nothing to read.
+        self.state.compare_exchange(GRANTED, TAKEN, Ordering::Acquire, Ordering::Relaxed).ok()?;
         self.take_grant()
     }
 
     /// The waiter goes. If it had been given something, that comes back, to be handed on.
     pub fn cancel(&self) -> Result<(), Option<Grant<T>>> {
-        // Ordering: Relaxed: nothing of ours is published; the grant cell was never ours. Acquire
-        // on failure: the grant is written.
+        // Ordering: Relaxed: nothing of ours is published; the grant cell was never ours. On
+        // failure `take` looks again.
         let moved =
-            self.state.compare_exchange(WAITING, CANCELLED, Ordering::Relaxed, Ordering::Acquire);
+            self.state.compare_exchange(WAITING, CANCELLED, Ordering::Relaxed, Ordering::Relaxed);
         match moved {
             Ok(_) => {
                 // The waker must not live on in a node that waits to be swept.
                 drop(self.task.take());
                 Ok(())
             }
-            Err(_) => Err(self.take_grant()),
+            Err(_) => Err(self.take()),
         }
     }
 
     fn take_grant(&self) -> Option<Grant<T>> {
-        // SAFETY: the state is GRANTED and we are the waiter, so the cell is ours.
+        // SAFETY: the cell is ours: we moved the state to TAKEN, or we are the line's owner and the
+        // waiter has gone.
         self.grant.with_mut(|grant| unsafe { (*grant).take() })
     }
 

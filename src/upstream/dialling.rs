@@ -27,10 +27,10 @@ pub(super) struct Dialling<'a> {
 impl<'a> Dialling<'a> {
     pub(super) async fn begin(
         backend: &'a Arc<Backend>,
-        permit: Permit<Backend>,
+        mut permit: Permit<Backend>,
         wish: &Wish<'_>,
     ) -> Result<Found, Missed> {
-        let line = (!wish.fresh).then(|| Ticket::enter_dialling(&permit));
+        let line = (!wish.fresh).then(|| Ticket::enter_dialling(&mut permit));
         let mut dialling = Self { backend, line, dial: Some(open(permit, wish.deadline)) };
         poll_fn(|cx| dialling.poll(cx)).await
     }

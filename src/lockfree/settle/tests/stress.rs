@@ -23,8 +23,8 @@ fn acquire(server: &Server, class: u8, random: &mut fastrand::Rng) -> Option<Par
     match block_on(poll_fn(|cx| ticket.poll(cx.waker()))) {
         Granted::Connection(parked) => Some(parked),
         Granted::Closed => None,
-        Granted::Permit(permit) => {
-            let mut dialling = Ticket::enter_dialling(&permit);
+        Granted::Permit(mut permit) => {
+            let mut dialling = Ticket::enter_dialling(&mut permit);
             match (random.u8(..4), dialling.poll(Waker::noop())) {
                 // A connection came back while it was dialling: the dial is given up.
                 (_, Poll::Ready(Granted::Connection(parked))) => Some(parked),
