@@ -9,7 +9,7 @@ use evenkeel::lockfree::permits::Limits;
 use evenkeel::lockfree::settle::{Site, shut};
 use evenkeel::lockfree::ticket::{Granted, Ticket};
 use loom_tests::fleet::{Server, assert_at_rest, dial, fleet, limits, look, servers};
-use loom_tests::models;
+use loom_tests::{Plain, models};
 
 /// Leaves the line as it is called: a waker may come back into the gate.
 struct Leaves(Mutex<Option<Ticket<Server>>>);
@@ -171,6 +171,49 @@ models! {
         let other = server.spawn(dialler);
         dialler(&server);
         other.join().unwrap();
+        assert_at_rest(&[server]);
+    }
+
+    fn no_more_are_open_than_may(2) {
+        let [server] = servers::<1>(1, 2);
+        let other = server.spawn(Server::use_once);
+        server.use_once();
+        other.join().unwrap();
+        assert_at_rest(&[server]);
+    }
+
+    /// There is a permit of the total in any case: it is the server's own that comes free.
+    fn a_socket_is_closed_before_its_permit_is_used(3) {
+        let [server] = servers::<1>(1, 2);
+        let held = server.lease();
+        let socket = Arc::new(Plain::new(true));
+        let closer = server.spawn({
+            let socket = Arc::clone(&socket);
+            move |server| {
+                socket.set(false);
+                server.close(held);
+            }
+        });
+        let mut ticket = server.enter();
+        if let Some(Granted::Permit(permit)) = look(&mut ticket) {
+            assert!(!socket.get());
+            drop(permit);
+        }
+        closer.join().unwrap();
+        drop(ticket);
+        assert_at_rest(&[server]);
+    }
+
+    fn all_who_wait_are_sent_away_as_a_server_is_shut(2) {
+        let [server] = servers::<1>(1, 1);
+        let held = server.lease();
+        let mut tickets = [server.enter(), server.enter()];
+        let shutter = server.spawn(shut);
+        for ticket in &mut tickets {
+            assert!(server.wait(ticket).is_none());
+        }
+        shutter.join().unwrap();
+        server.check_in(held);
         assert_at_rest(&[server]);
     }
 

@@ -2,19 +2,30 @@
 //! and a futile round that never ends as an execution with too many branches.
 #![cfg(evenkeel_loom)]
 
-use evenkeel::lockfree::idle::Take;
+use std::sync::Arc;
+
+use evenkeel::lockfree::idle::{Parked, Take};
 use evenkeel::lockfree::permits::Limits;
 use evenkeel::lockfree::settle::{Site, check_in, claim, shut};
 use evenkeel::lockfree::ticket::Granted;
-use loom_tests::fleet::{Server, assert_at_rest, dial, fleet, limits, look, servers};
-use loom_tests::models;
+use loom_tests::fleet::{Conn, Server, assert_at_rest, dial, fleet, limits, look, servers};
+use loom_tests::{Plain, models};
 
 /// Two servers with one connection each; the first has it parked, the second leased.
-fn one_each() -> ([Server; 2], evenkeel::lockfree::idle::Parked<loom_tests::fleet::Conn>) {
+fn one_each() -> ([Server; 2], Parked<Conn>) {
     let servers = servers::<2>(2, 2);
     servers[0].use_once();
     let held = servers[1].lease();
     (servers, held)
+}
+
+/// Closes a connection, whose socket is a variable that is written before.
+fn close_socket(held: Parked<Conn>, socket: &Arc<Plain<bool>>) -> impl FnOnce(&Server) + 'static {
+    let socket = Arc::clone(socket);
+    move |server| {
+        socket.set(false);
+        server.close(held);
+    }
 }
 
 models! {
@@ -171,6 +182,41 @@ models! {
         let lease = servers[2].wait(&mut stays).unwrap();
         servers[2].check_in(lease);
         leaver.join().unwrap();
+        assert_at_rest(&servers);
+    }
+
+    /// One thread brings the permit, another may already spend it.
+    fn a_socket_is_closed_before_another_server_uses_its_permit(2) {
+        let servers = servers::<2>(2, 1);
+        let held = servers[0].lease();
+        let mut first = servers[1].enter();
+        let socket = Arc::new(Plain::new(true));
+        let closer = servers[0].spawn(close_socket(held, &socket));
+        let second = servers[1].enter();
+        if let Some(Granted::Permit(permit)) = look(&mut first) {
+            assert!(!socket.get());
+            drop(permit);
+        }
+        closer.join().unwrap();
+        drop((first, second));
+        assert_at_rest(&servers);
+    }
+
+    /// The permit was brought for a waiter that has gone, and goes on to another server.
+    fn a_socket_is_closed_before_its_permit_goes_on(2) {
+        let servers = servers::<3>(1, 1);
+        let held = servers[0].lease();
+        let gone = servers[1].enter();
+        let mut stays = servers[2].enter();
+        let socket = Arc::new(Plain::new(true));
+        let closer = servers[0].spawn(close_socket(held, &socket));
+        drop(gone);
+        if let Some(Granted::Permit(permit)) = look(&mut stays) {
+            assert!(!socket.get());
+            drop(permit);
+        }
+        closer.join().unwrap();
+        drop(stays);
         assert_at_rest(&servers);
     }
 

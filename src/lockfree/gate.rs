@@ -112,15 +112,16 @@ impl<T> Gate<T> {
 
     /// Notes that this server is about to enter a queue of the total; true if it was not there.
     pub(super) fn mark(&self, need: Need) -> bool {
-        // Ordering: AcqRel: a chain with `unmark`, whose owner pairs after it. Finding the mark
-        // set, we know that whoever takes it off will look at what we have published.
-        !self.slow.marked[need as usize].swap(true, Ordering::AcqRel)
+        // Ordering: Relaxed. If we find the mark set, then whoever takes it off does so later in
+        // this flag's order, and pairs after that. Since we have paired before, the chain of
+        // `pairing` has that call behind ours: it sees what we have published.
+        !self.slow.marked[need as usize].swap(true, Ordering::Relaxed)
     }
 
     /// Notes that this server has been taken out of a queue. The caller then pairs.
     pub(super) fn unmark(&self, need: Need) {
-        // Ordering: AcqRel, as in `mark`.
-        self.slow.marked[need as usize].swap(false, Ordering::AcqRel);
+        // Ordering: Relaxed, as in `mark`.
+        self.slow.marked[need as usize].swap(false, Ordering::Relaxed);
     }
 
     /// No permits and no connections from now on. The caller then settles, which sends everybody

@@ -136,9 +136,10 @@ impl Ledger {
     /// A caller is about to enter the line. Where all its places are taken, as many more are let
     /// in as there is room for, since they will not stay; they are told so.
     pub fn join(&self) -> Result<Joined, Refused> {
-        // Ordering: AcqRel. The history of this word is one chain of read-modify-writes: whoever
-        // frees a permit later sees us, and we see what was freed before.
-        let before = Counts::of(self.word.fetch_add(WAITING, Ordering::AcqRel));
+        // Ordering: Acquire: one who is refused sees what was done before the close. Whether the
+        // one who frees a permit sees us, or we see the permit, is decided by the order of the
+        // read-modify-writes on this word alone; what belongs to the permit `counts` acquires.
+        let before = Counts::of(self.word.fetch_add(WAITING, Ordering::Acquire));
         if !before.closed && before.waiting < self.limits.waiting {
             return Ok(Joined::Place);
         }
@@ -151,8 +152,9 @@ impl Ledger {
 
     /// A caller is no longer in line.
     pub fn leave(&self) {
-        // Ordering: AcqRel keeps the chain. Nobody waits for this.
-        self.word.fetch_sub(WAITING, Ordering::AcqRel);
+        // Ordering: Relaxed. It publishes nothing, and as a read-modify-write it leaves in place
+        // what those before it have published.
+        self.word.fetch_sub(WAITING, Ordering::Relaxed);
     }
 
     /// Takes a permit to dial with, if there is room. Only for the owner of the line.
@@ -174,11 +176,12 @@ impl Ledger {
             if now.closed || !allowed(&now) {
                 return false;
             }
-            // Ordering: AcqRel keeps the chain. On failure only the guess is renewed.
+            // Ordering: Relaxed, as in `leave`; the owner of the line has acquired what the permit
+            // needs in `has_room`, and whoever renews a connection has its permit already.
             let swapped = self.word.compare_exchange_weak(
                 seen,
                 seen + amount,
-                Ordering::AcqRel,
+                Ordering::Relaxed,
                 Ordering::Relaxed,
             );
             match swapped {
@@ -204,16 +207,16 @@ impl Ledger {
     }
 
     fn take_down(&self, amount: u64) -> bool {
-        // Ordering: AcqRel. Release: our use of the cell and the socket is over before anybody
-        // counts on the room. Acquire: a waiter that joined before is seen with what it wrote.
-        Counts::of(self.word.fetch_sub(amount, Ordering::AcqRel)).waiting > 0
+        // Ordering: Release: our use of the cell and the socket is over before anybody counts on
+        // the room. A waiter that joined before has pushed its node, or will call `pair` later.
+        Counts::of(self.word.fetch_sub(amount, Ordering::Release)).waiting > 0
     }
 
     /// Ends the server's life.
     pub fn close(&self) {
-        // Ordering: AcqRel keeps the chain: a caller that joined before is seen by our look at
-        // the line, one that joins later sees the flag.
-        self.word.fetch_or(CLOSED, Ordering::AcqRel);
+        // Ordering: Release: one who is refused sees what was done before. A caller that joined
+        // before has pushed its node, or will call `pair` later.
+        self.word.fetch_or(CLOSED, Ordering::Release);
     }
 }
 
@@ -267,7 +270,7 @@ impl<S> Total<S> {
             let swapped = self.word.compare_exchange_weak(
                 seen,
                 seen - 1,
-                Ordering::AcqRel,
+                Ordering::Acquire,
                 Ordering::Relaxed,
             );
             match swapped {
@@ -281,9 +284,9 @@ impl<S> Total<S> {
     /// Gives permits back. The caller then serves whoever [`next`](Self::next) names.
     pub fn put(&self, permits: u32) {
         if permits > 0 {
-            // Ordering: AcqRel. Release: the sockets are closed. Acquire: a server that marked
-            // itself before is in its queue.
-            self.word.fetch_add(u64::from(permits), Ordering::AcqRel);
+            // Ordering: Release: the sockets are closed. A server that marked itself before is seen
+            // by the look at this word that follows.
+            self.word.fetch_add(u64::from(permits), Ordering::Release);
         }
     }
 
@@ -298,12 +301,12 @@ impl<S> Total<S> {
         loop {
             let marks = seen.wrapping_add(MARK) & MARKS;
             let marked = (seen & !MARKS) | marks | need.flags();
-            // Ordering: AcqRel. Release: the push is visible to whoever sees the flag. Acquire,
-            // and the order of this word: a permit that was put back before is seen here, and
-            // nobody takes the flag down who has not seen our push. On failure only the guess is
-            // renewed.
+            // Ordering: Release: the push is visible to whoever sees the flag, and nobody takes the
+            // flag down who has not seen it. That a permit put back before is seen here, follows
+            // from the order of the operations on this word; `take` acquires it. On failure only
+            // the guess is renewed.
             let swapped =
-                self.word.compare_exchange_weak(seen, marked, Ordering::AcqRel, Ordering::Relaxed);
+                self.word.compare_exchange_weak(seen, marked, Ordering::Release, Ordering::Relaxed);
             match swapped {
                 Ok(_) => return seen & FREE != 0,
                 Err(now) => seen = now,
@@ -328,8 +331,8 @@ impl<S> Total<S> {
         if self.word.load(Ordering::Relaxed) & DESPERATE == 0 {
             return false;
         }
-        // Ordering: AcqRel keeps the chain; the winner is the one who saw the flag go.
-        self.word.fetch_and(!DESPERATE, Ordering::AcqRel) & DESPERATE != 0
+        // Ordering: Relaxed. The winner is the one who saw the flag go.
+        self.word.fetch_and(!DESPERATE, Ordering::Relaxed) & DESPERATE != 0
     }
 
     /// The next server to serve, if there is a permit for it, the desperate first.
@@ -368,11 +371,12 @@ impl<S> Total<S> {
             if seen & (STARVED | DESPERATE) == flags {
                 return;
             }
-            // Ordering: AcqRel keeps the chain. On failure Acquire, as above.
+            // Ordering: Relaxed on success: what was read had been acquired, and what others have
+            // published by this word stays published. On failure Acquire, as above.
             let swapped = self.word.compare_exchange_weak(
                 seen,
                 (seen & !(STARVED | DESPERATE)) | flags,
-                Ordering::AcqRel,
+                Ordering::Relaxed,
                 Ordering::Acquire,
             );
             match swapped {

@@ -115,10 +115,11 @@ impl<S: Site> Drop for Ticket<S> {
     }
 }
 
-/// The right to one socket while it is being opened. Given back when dropped.
+/// The right to one socket while it is being opened. Given back when dropped, unless the
+/// connection is there by then.
 pub struct Permit<S: Site> {
     site: S::Handle,
-    live: bool,
+    connected: bool,
     /// The place in line of the caller who dials with it, if it has entered. When the dial ends the
     /// caller leaves the line *before* the count of dials goes down: so a dial whose caller stands
     /// in line is never taken for one that nobody waits for, nor the other way round.
@@ -128,7 +129,7 @@ pub struct Permit<S: Site> {
 impl<S: Site> Permit<S> {
     /// Counted as open, as connecting and as entering already.
     pub(super) fn of(site: &S) -> Self {
-        Self { site: site.handle(), live: true, caller: None }
+        Self { site: site.handle(), connected: false, caller: None }
     }
 
     /// The server that it is for.
@@ -136,45 +137,39 @@ impl<S: Site> Permit<S> {
         &self.site
     }
 
-    /// The connection is there: the permit now belongs to it, and it has a cell.
-    pub fn connected(mut self, hint: usize) -> Slot {
-        self.live = false;
-        let granted = self.leave_line();
-        let gate = self.site.gate();
-        let slot = gate.idle.reserve(hint);
-        // One more may dial now, and check-ins are to hear that the caller has gone.
-        gate.ledger.connected();
-        settle(&*self.site);
-        if let Some(parked) = granted {
-            check_in(&*self.site, parked);
-        }
-        slot
+    /// The connection is there, and has a cell; from now on the permit belongs to it. It is counted
+    /// as being opened until this is dropped: if nobody waits for it, that should be after it has
+    /// been parked, so that it is in sight all the time.
+    pub fn connected(&mut self, hint: usize) -> Slot {
+        self.connected = true;
+        self.site.gate().idle.reserve(hint)
     }
 
     /// The dial has ended. A connection that was granted in the same moment goes to the next.
     fn leave_line(&mut self) -> Option<Parked<S::Conn>> {
-        match self.caller.take() {
-            None => {
-                self.site.gate().entered();
-                None
-            }
-            Some(node) => match node.cancel() {
-                Err(Some(Grant::Connection(parked))) => Some(parked),
-                _ => None,
-            },
+        let Some(node) = self.caller.take() else {
+            self.site.gate().entered();
+            return None;
+        };
+        match node.cancel() {
+            Err(Some(Grant::Connection(parked))) => Some(parked),
+            _ => None,
         }
     }
 }
 
 impl<S: Site> Drop for Permit<S> {
     fn drop(&mut self) {
-        if self.live {
-            let granted = self.leave_line();
+        let granted = self.leave_line();
+        if self.connected {
+            self.site.gate().ledger.connected();
+        } else {
             abandon(&*self.site);
-            settle(&*self.site);
-            if let Some(parked) = granted {
-                check_in(&*self.site, parked);
-            }
+        }
+        // One more may dial now, and check-ins are to hear that the caller has gone.
+        settle(&*self.site);
+        if let Some(parked) = granted {
+            check_in(&*self.site, parked);
         }
     }
 }
@@ -187,7 +182,7 @@ impl<S: Site> fmt::Debug for Ticket<S> {
 
 impl<S: Site> fmt::Debug for Permit<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("live", &self.live).finish_non_exhaustive()
+        f.debug_struct("Permit").field("connected", &self.connected).finish_non_exhaustive()
     }
 }
 

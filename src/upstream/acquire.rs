@@ -192,7 +192,7 @@ async fn wait_at(
     wish: &Wish<'_>,
 ) -> Result<Found, Missed> {
     // Dropped last: by then all that had been granted here has been given back.
-    let _told = Told(backend);
+    let _told = Told(backend.clone());
     let mut ticket = Ticket::enter(&**backend, wish.class).map_err(|refused| match refused {
         Refused::Closed => Missed::Closed,
         Refused::Full => Missed::Full,
@@ -223,9 +223,9 @@ async fn wait_at(
 }
 
 /// Tells a shutdown, when dropped, that a permit may have come back without having been used.
-struct Told<'a>(&'a Backend);
+pub(super) struct Told(pub(super) Arc<Backend>);
 
-impl Drop for Told<'_> {
+impl Drop for Told {
     fn drop(&mut self) {
         self.0.hub.after_close();
     }

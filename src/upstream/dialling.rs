@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::acquire::{Found, Missed, Wish};
+use super::acquire::{Found, Missed, Told, Wish};
 use super::backend::Backend;
 use super::lease::Lease;
 use super::tally::Count;
 use crate::conn::{DialError, DialErrorKind, dial};
 use crate::error::{Error, ErrorKind};
 use crate::lockfree::hint::thread_hint;
+use crate::lockfree::settle::Site;
 use crate::lockfree::ticket::{Granted, Permit, Ticket};
 use crate::rt::BoxFuture;
 
@@ -21,7 +22,7 @@ pub(super) struct Dialling<'a> {
     /// `None` if only a new connection will do.
     line: Option<Ticket<Backend>>,
     /// `None` once it has ended.
-    dial: Option<BoxFuture<'static, Result<Lease, DialError>>>,
+    dial: Option<BoxFuture<'static, Result<Opened, DialError>>>,
 }
 
 impl<'a> Dialling<'a> {
@@ -58,9 +59,11 @@ impl<'a> Dialling<'a> {
                 self.dial = Some(dial);
                 Poll::Pending
             }
-            Poll::Ready(result) => {
-                Poll::Ready(result.map(|lease| (lease, None)).map_err(Missed::Dial))
+            Poll::Ready(Ok(Opened { lease, opening })) => {
+                drop(opening);
+                Poll::Ready(Ok((lease, None)))
             }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Missed::Dial(error))),
         }
     }
 }
@@ -75,12 +78,19 @@ impl Drop for Dialling<'_> {
     }
 }
 
+/// A new connection, and the permit with which it was opened. Dropped in this order: a connection
+/// that nobody waits for is parked before it is no longer counted as being opened.
+struct Opened {
+    lease: Lease,
+    opening: Opening,
+}
+
 /// A dial as a future of its own, which holds all that it needs: whoever polls it last gets the
 /// connection, and dropping it closes the socket before the permit is given back.
 fn open(
     permit: Permit<Backend>,
     deadline: Option<Instant>,
-) -> BoxFuture<'static, Result<Lease, DialError>> {
+) -> BoxFuture<'static, Result<Opened, DialError>> {
     Box::pin(async move {
         let mut opening = Opening::new(permit);
         let backend = opening.backend.clone();
@@ -91,7 +101,11 @@ fn open(
         let dialled =
             dial(hub.runtime(), server.host(), server.port(), keep_alive, limit).await;
         match dialled {
-            Ok(transport) => Ok(opening.connected(transport)),
+            Ok(transport) => {
+                let slot = opening.permit.connected(thread_hint());
+                opening.outcome = Count::Created;
+                Ok(Opened { lease: Lease::born(backend, transport, slot), opening })
+            }
             Err(error) => {
                 opening.outcome = Count::DialErrors;
                 Err(error)
@@ -102,36 +116,26 @@ fn open(
 
 /// A permit in use for a dial, and what is counted when that ends.
 struct Opening {
-    permit: Option<Permit<Backend>>,
+    // In this order: the permit has come back when a shutdown is told.
+    permit: Permit<Backend>,
+    _told: Told,
     backend: Arc<Backend>,
     outcome: Count,
 }
 
 impl Opening {
     fn new(permit: Permit<Backend>) -> Self {
-        let backend = crate::lockfree::settle::Site::handle(permit.site());
+        let backend = permit.site().handle();
         backend.hub.count(&backend, Count::Dials);
         backend.hub.dialling();
-        Self { permit: Some(permit), backend, outcome: Count::DialsCancelled }
-    }
-
-    fn connected(&mut self, transport: Box<dyn crate::rt::Transport>) -> Lease {
-        match self.permit.take() {
-            Some(permit) => {
-                let slot = permit.connected(thread_hint());
-                self.outcome = Count::Created;
-                Lease::born(self.backend.clone(), transport, slot)
-            }
-            None => unreachable!("a dial connects once"),
-        }
+        let told = Told(backend.clone());
+        Self { permit, _told: told, backend, outcome: Count::DialsCancelled }
     }
 }
 
 impl Drop for Opening {
     fn drop(&mut self) {
         self.backend.hub.count(&self.backend, self.outcome);
-        drop(self.permit.take());
-        self.backend.hub.after_close();
     }
 }
 

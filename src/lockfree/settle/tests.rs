@@ -94,7 +94,7 @@ impl Server {
 fn granted(ticket: &mut Ticket<Server>) -> Parked<Conn> {
     match ticket.poll(Waker::noop()) {
         Poll::Ready(Granted::Connection(parked)) => parked,
-        Poll::Ready(Granted::Permit(permit)) => {
+        Poll::Ready(Granted::Permit(mut permit)) => {
             Parked { slot: permit.connected(0), value: Box::new(Cell::new(0)), since: 0 }
         }
         Poll::Ready(Granted::Closed) => panic!("closed"),
