@@ -7,7 +7,7 @@ use std::sync::Arc;
 use evenkeel::lockfree::idle::{Parked, Take};
 use evenkeel::lockfree::permits::Limits;
 use evenkeel::lockfree::settle::{Site, check_in, claim, shut};
-use evenkeel::lockfree::ticket::Granted;
+use evenkeel::lockfree::ticket::{Granted, Ticket};
 use loom_tests::fleet::{Conn, Server, assert_at_rest, dial, fleet, limits, look, servers};
 use loom_tests::{Plain, models};
 
@@ -78,6 +78,49 @@ models! {
         servers[1].check_in(held);
         servers[1].check_in(more);
         user.join().unwrap();
+        assert_at_rest(&servers);
+    }
+
+    /// Its mark has been taken off with the first permit, or it could not be set again.
+    fn a_server_is_starved_again(2) {
+        let servers = servers::<2>(1, 1);
+        let held = servers[0].lease();
+        let mut ticket = servers[1].enter();
+        servers[0].close(held);
+        let lease = servers[1].wait(&mut ticket).unwrap();
+        servers[1].close(lease);
+        let held = servers[0].lease();
+        let closer = servers[0].spawn(move |server| server.close(held));
+        let mut ticket = servers[1].enter();
+        let lease = servers[1].wait(&mut ticket).unwrap();
+        servers[1].close(lease);
+        closer.join().unwrap();
+        assert_at_rest(&servers);
+    }
+
+    /// Its caller finds neither the connection nor room, until the eviction has freed that.
+    fn an_eviction_races_a_caller_of_that_server(2) {
+        let servers = servers::<2>(1, 1);
+        servers[0].use_once();
+        let user = servers[0].spawn(Server::use_once);
+        let lease = servers[1].lease();
+        servers[1].close(lease);
+        user.join().unwrap();
+        assert_at_rest(&servers);
+    }
+
+    /// Both wait for the one connection; the server that had it comes second.
+    fn the_server_of_a_closed_connection_comes_after_the_starved(2) {
+        let servers = servers::<2>(1, 1);
+        let held = servers[0].lease();
+        let mut second = servers[0].enter();
+        let mut first = servers[1].enter();
+        let closer = servers[0].spawn(move |server| server.close(held));
+        let lease = servers[1].wait(&mut first).unwrap();
+        servers[1].close(lease);
+        let lease = servers[0].wait(&mut second).unwrap();
+        servers[0].check_in(lease);
+        closer.join().unwrap();
         assert_at_rest(&servers);
     }
 
@@ -185,20 +228,20 @@ models! {
         assert_at_rest(&servers);
     }
 
-    /// One thread brings the permit, another may already spend it.
-    fn a_socket_is_closed_before_another_server_uses_its_permit(2) {
+    /// One thread takes the permit and brings it, another may already spend it.
+    fn a_socket_is_closed_before_another_server_uses_its_permit(1) {
         let servers = servers::<2>(2, 1);
         let held = servers[0].lease();
-        let mut first = servers[1].enter();
         let socket = Arc::new(Plain::new(true));
         let closer = servers[0].spawn(close_socket(held, &socket));
-        let second = servers[1].enter();
-        if let Some(Granted::Permit(permit)) = look(&mut first) {
+        let other = servers[1].spawn(Server::enter);
+        let mut urgent = Ticket::enter(&servers[1], 7).unwrap();
+        if let Some(Granted::Permit(permit)) = look(&mut urgent) {
             assert!(!socket.get());
             drop(permit);
         }
         closer.join().unwrap();
-        drop((first, second));
+        drop((urgent, other.join().unwrap()));
         assert_at_rest(&servers);
     }
 

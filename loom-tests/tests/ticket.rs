@@ -146,6 +146,22 @@ models! {
         assert_at_rest(&[server]);
     }
 
+    fn a_permit_goes_past_the_diallers(2) {
+        let [server] = servers::<1>(2, 2);
+        let held = server.lease();
+        let permit = permit(&server);
+        let mut dialling = Ticket::enter_dialling(&permit);
+        let mut waiting = server.enter();
+        let closer = server.spawn(move |server| server.close(held));
+        let lease = server.wait(&mut waiting).unwrap();
+        assert!(look(&mut dialling).is_none());
+        closer.join().unwrap();
+        drop(dialling);
+        drop(permit);
+        server.check_in(lease);
+        assert_at_rest(&[server]);
+    }
+
     /// The last dialler leaves; a connection that comes back then must not be kept for it.
     fn a_dialler_leaves_as_a_connection_comes_back(2) {
         let [server] = servers::<1>(2, 2);

@@ -44,6 +44,19 @@ models! {
         assert_at_rest(&[server]);
     }
 
+    fn one_leaves_before_another_as_their_server_is_shut(2) {
+        let [server] = servers::<1>(1, 1);
+        let held = server.lease();
+        let gone = server.enter();
+        let mut stays = server.enter();
+        let leaver = server.spawn(move |_| drop(gone));
+        shut(&server);
+        assert!(server.wait(&mut stays).is_none());
+        leaver.join().unwrap();
+        server.check_in(held);
+        assert_at_rest(&[server]);
+    }
+
     /// One look, which comes before the grant, between, or after it.
     fn a_waiter_looks_as_it_is_given_a_connection(3) {
         let [server] = servers::<1>(1, 1);

@@ -182,8 +182,9 @@ impl<T> Gate<T> {
             left.reopened = true;
         }
         if !left.lacks_total {
-            // Ordering: Acquire pairs with `credit`.
-            left.surplus += self.slow.credits.swap(0, Ordering::Acquire);
+            // Ordering: Relaxed. They go back to the total, by whose word the next one acquires what
+            // belongs to them.
+            left.surplus += self.slow.credits.swap(0, Ordering::Relaxed);
         }
     }
 
