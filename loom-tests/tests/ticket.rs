@@ -1,12 +1,12 @@
 //! Models of `lockfree/ticket.rs`: what a caller holds is given back, whenever it is dropped.
 #![cfg(evenkeel_loom)]
 
-use evenkeel::lockfree::idle::Take;
+use evenkeel::lockfree::idle::{Parked, Take};
 use evenkeel::lockfree::permits::{Limits, Refused};
 use evenkeel::lockfree::settle::{Site, shut};
 use evenkeel::lockfree::ticket::{Granted, Permit, Ticket};
 use loom::future::block_on;
-use loom_tests::fleet::{Server, assert_at_rest, dial, fleet, limits, look, servers};
+use loom_tests::fleet::{Conn, Server, assert_at_rest, dial, fleet, limits, look, servers};
 use loom_tests::models;
 
 /// The right to dial, from a server with room.
@@ -149,8 +149,8 @@ models! {
     fn a_permit_goes_past_the_diallers(2) {
         let [server] = servers::<1>(2, 2);
         let held = server.lease();
-        let permit = permit(&server);
-        let mut dialling = Ticket::enter_dialling(&permit);
+        let mut permit = permit(&server);
+        let mut dialling = Ticket::enter_dialling(&mut permit);
         let mut waiting = server.enter();
         let closer = server.spawn(move |server| server.close(held));
         let lease = server.wait(&mut waiting).unwrap();
@@ -217,8 +217,9 @@ models! {
         let lease = server.wait(&mut dialling).unwrap();
         drop(dialling);
         let driver = server.spawn(move |server| {
-            let left = dial(permit);
-            server.check_in(left);
+            let slot = permit.connected(0);
+            server.check_in(Parked { slot, value: Conn::new(), since: 0 });
+            drop(permit);
         });
         let mut next = server.enter();
         let second = server.wait(&mut next).unwrap();

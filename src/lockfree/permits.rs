@@ -351,6 +351,13 @@ impl<S> Total<S> {
         }
     }
 
+    /// The next of the servers that have no connection at all.
+    pub fn pop_first(&self) -> Option<S> {
+        let first = self.desperate.pop();
+        self.refresh();
+        first
+    }
+
     /// The next server to serve, whether or not there is a permit for it.
     pub fn pop(&self) -> Option<(S, Need)> {
         let next = match self.desperate.pop() {

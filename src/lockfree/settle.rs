@@ -236,14 +236,36 @@ impl<S: Site> Rounds<S> {
 pub fn check_in<S: Site>(site: &S, parked: Parked<S::Conn>) {
     let total = site.total();
     if total.yields() {
-        let mut rounds = Rounds::new();
-        rounds.dispose(site, parked.value, Dispose::Evicted);
-        give_back(site, parked.slot, rounds);
-        // If another was faster to take the permit, the next check-in is asked.
-        total.refresh();
-        return;
+        yield_up(site, parked);
+    } else {
+        park(site, parked);
     }
-    park(site, parked);
+}
+
+/// Closes a good connection for a server that has none. The permit is handed over by value: were
+/// it put back first, whoever comes by could take it.
+fn yield_up<S: Site>(site: &S, parked: Parked<S::Conn>) {
+    let total = site.total();
+    let mut rounds = Rounds::new();
+    rounds.dispose(site, parked.value, Dispose::Evicted);
+    site.gate().idle.vacate(parked.slot);
+    let waiting = site.gate().ledger.closed();
+    match total.pop_first() {
+        Some(first) => {
+            first.gate().unmark(Need::First);
+            first.gate().credit();
+            if waiting {
+                rounds.more.push(site.handle());
+            }
+            rounds.run(&*first);
+        }
+        None => {
+            total.put(1);
+            rounds.run_freed(site, waiting);
+        }
+    }
+    // If more are desperate, the next check-in is asked.
+    total.refresh();
 }
 
 /// Parks a connection, and serves whoever wants it.
