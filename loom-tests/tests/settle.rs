@@ -139,6 +139,22 @@ models! {
         assert_at_rest(&servers);
     }
 
+    /// The connection is out of the set, in the hand of one who looked for something to close,
+    /// while its own server's next caller comes.
+    fn what_an_eviction_puts_back_finds_its_waiter(3) {
+        let servers = servers::<2>(1, 1);
+        servers[0].use_once();
+        let user = servers[0].spawn(|server| {
+            if let Take::Got(parked) = server.gate().idle.take(0) {
+                server.check_in_at(parked, 5);
+                server.use_once();
+            }
+        });
+        servers[1].use_once();
+        user.join().unwrap();
+        assert_at_rest(&servers);
+    }
+
     /// The first server has a waiter for each connection that comes back, and never parks one.
     fn a_busy_server_gives_a_connection_up_for_one_without_any(2) {
         let servers = servers::<2>(1, 1);
@@ -203,6 +219,29 @@ models! {
         assert_at_rest(&servers);
     }
 
+    /// The permit that was given up for the first may go to the second, who has just come: then
+    /// the first is left to the next check-in, though none is ever parked.
+    fn a_permit_that_was_given_up_is_taken_by_another(2) {
+        let servers = servers::<3>(2, 2);
+        let held = [servers[0].lease(), servers[0].lease()];
+        let mut first = servers[1].enter();
+        let mut line = [servers[0].enter(), servers[0].enter(), servers[0].enter()];
+        let parker = servers[0].spawn(move |server| held.map(|lease| server.check_in(lease)));
+        let mut second = servers[2].enter();
+        parker.join().unwrap();
+        for ticket in &mut line[..2] {
+            if let Some(Granted::Connection(parked)) = look(ticket) {
+                servers[0].check_in(parked);
+            }
+        }
+        let lease = servers[1].wait(&mut first).unwrap();
+        servers[1].close(lease);
+        let lease = servers[2].wait(&mut second).unwrap();
+        servers[2].close(lease);
+        drop(line);
+        assert_at_rest(&servers);
+    }
+
     fn a_waiter_leaves_while_its_server_is_given_a_permit(2) {
         let servers = servers::<2>(1, 1);
         let held = servers[0].lease();
@@ -233,15 +272,20 @@ models! {
         let servers = servers::<2>(2, 1);
         let held = servers[0].lease();
         let socket = Arc::new(Plain::new(true));
-        let closer = servers[0].spawn(close_socket(held, &socket));
         let other = servers[1].spawn(Server::enter);
-        let mut urgent = Ticket::enter(&servers[1], 7).unwrap();
-        if let Some(Granted::Permit(permit)) = look(&mut urgent) {
-            assert!(!socket.get());
-            drop(permit);
-        }
-        closer.join().unwrap();
-        drop((urgent, other.join().unwrap()));
+        let urgent = servers[1].spawn({
+            let socket = Arc::clone(&socket);
+            move |server| {
+                let mut ticket = Ticket::enter(server, 7).unwrap();
+                if let Some(Granted::Permit(permit)) = look(&mut ticket) {
+                    assert!(!socket.get());
+                    drop(permit);
+                }
+            }
+        });
+        close_socket(held, &socket)(&servers[0]);
+        urgent.join().unwrap();
+        drop(other.join().unwrap());
         assert_at_rest(&servers);
     }
 

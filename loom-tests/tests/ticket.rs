@@ -55,6 +55,7 @@ models! {
             Err(refused) => assert_eq!(refused, Refused::Full),
         }
         leaver.join().unwrap();
+        assert!(matches!(server.gate().idle.take(0), Take::Empty), "nobody waits any more");
         drop(server.enter());
         server.check_in(held);
         assert_at_rest(&[server]);
