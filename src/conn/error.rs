@@ -16,7 +16,7 @@ pub(crate) struct ExchangeError {
     pub(crate) sent: bool,
     /// At least one byte of the response came.
     pub(crate) received: bool,
-    /// At least one frame was taken from the caller's body.
+    /// The caller's body has given an answer: a frame, its end, or an error.
     pub(crate) body_taken: bool,
 }
 

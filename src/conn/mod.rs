@@ -74,7 +74,7 @@ struct Progress {
     sent: bool,
     /// A byte of the response came.
     received: bool,
-    /// A frame was taken from the caller's body.
+    /// The caller's body has given an answer: a frame, its end, or an error.
     body_taken: bool,
 }
 

@@ -33,7 +33,8 @@ pub(super) struct Upload<'b, B: Body> {
     /// A piece too large to be worth copying; it is written from where it is, behind the buffer.
     pub(super) data: Option<B::Data>,
     ended: bool,
-    /// At least one frame was taken.
+    /// The body has given an answer, be it only that it has ended: it cannot be asked again from
+    /// its beginning.
     pub(super) taken: bool,
 }
 
@@ -69,21 +70,20 @@ where
                 exchange.end_body(out, None)?;
                 return Ok(Filled::Done);
             }
-            match self.body.as_mut().poll_frame(cx) {
-                Poll::Pending => return Ok(Filled::Waiting),
-                Poll::Ready(None) => self.ended = true,
-                Poll::Ready(Some(Err(error))) => {
-                    return Err(ExchangeErrorKind::Body(error.into()));
-                }
-                Poll::Ready(Some(Ok(frame))) => {
-                    self.taken = true;
-                    match frame.into_data() {
-                        Ok(data) => self.put(data, exchange, out)?,
-                        Err(frame) => {
-                            exchange.end_body(out, frame.trailers_ref())?;
-                            self.ended = true;
-                        }
-                    }
+            let Poll::Ready(frame) = self.body.as_mut().poll_frame(cx) else {
+                return Ok(Filled::Waiting);
+            };
+            self.taken = true;
+            let Some(frame) = frame else {
+                self.ended = true;
+                continue;
+            };
+            let frame = frame.map_err(|error| ExchangeErrorKind::Body(error.into()))?;
+            match frame.into_data() {
+                Ok(data) => self.put(data, exchange, out)?,
+                Err(frame) => {
+                    exchange.end_body(out, frame.trailers_ref())?;
+                    self.ended = true;
                 }
             }
         }
