@@ -34,8 +34,12 @@ impl Conn {
         self.check()?;
         let mut registered = false;
         loop {
+            if self.turn.is_over() {
+                return self.wait(cx);
+            }
             match self.next_event()? {
                 BodyEvent::Data(n) => {
+                    self.turn.step(0);
                     let data = Bytes::copy_from_slice(&self.input.data()[..n]);
                     self.took(n);
                     self.look_ahead();
@@ -53,7 +57,7 @@ impl Conn {
                 registered = true;
             }
             match self.poll_read() {
-                Poll::Pending => return self.wait(),
+                Poll::Pending => return self.wait(cx),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Failed::Io(error))),
                 Poll::Ready(Ok(0)) if !self.exchange.end_of_stream() => {
                     return Poll::Ready(Err(Failed::Eof));

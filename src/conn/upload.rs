@@ -7,6 +7,7 @@ use bytes::Buf;
 use http_body::Body;
 
 use super::error::ExchangeErrorKind;
+use super::turn::Turn;
 use crate::error::BoxError;
 use crate::proto::h1::{BUFFER, Buffer, Exchange};
 
@@ -17,7 +18,7 @@ const FULL: usize = BUFFER - 64;
 /// How far a [`fill`](Upload::fill) came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Filled {
-    /// There is something to write before more fits.
+    /// There is something to write before more fits, or the turn is over.
     Full,
     /// The caller's body has nothing now; its task will be woken.
     Waiting,
@@ -61,6 +62,7 @@ where
         cx: &mut Context<'_>,
         exchange: &mut Exchange,
         out: &mut Buffer,
+        turn: &mut Turn,
     ) -> Result<Filled, ExchangeErrorKind> {
         loop {
             if self.data.is_some() {
@@ -80,6 +82,13 @@ where
             };
             let frame = frame.map_err(|error| ExchangeErrorKind::Body(error.into()))?;
             match frame.into_data() {
+                // Nothing is written of an empty piece, so it is counted here.
+                Ok(data) if !data.has_remaining() => {
+                    turn.step(0);
+                    if turn.is_over() {
+                        return Ok(Filled::Full);
+                    }
+                }
                 Ok(data) => self.put(data, exchange, out)?,
                 Err(frame) => {
                     exchange.end_body(out, frame.trailers_ref())?;
@@ -96,9 +105,6 @@ where
         out: &mut Buffer,
     ) -> Result<(), ExchangeErrorKind> {
         let len = data.remaining();
-        if len == 0 {
-            return Ok(());
-        }
         exchange.begin_data(out, len as u64)?;
         // Copying a piece that fits beside the rest is cheaper than one more system call, or than
         // a vectored write, which costs the kernel more than a plain one.

@@ -151,7 +151,10 @@ fn a_head_without_end_ends_at_the_limit() {
     for _ in 0..10_000 {
         world.wire.answers("x-filler: 0123456789\r\n");
     }
-    let error = world.get().unwrap_err();
+    let headers = HeaderMap::new();
+    let (head, mut body) = (double::get(&headers), double::empty());
+    let (result, _) = turn::drive(world.conn.request(&head, body.as_mut(), None));
+    let error = result.unwrap_err();
     let expected = ProtocolError::HeadTooLarge;
     assert!(matches!(error.kind, ExchangeErrorKind::Protocol(found) if found == expected));
     assert!(world.conn.bytes_in() < 70_000);
