@@ -79,8 +79,31 @@ fn a_body_cut_short_is_an_error_by_whichever_end() {
             );
             assert_eq!(matches!(error.kind, ExchangeErrorKind::Eof), !reset);
             assert!(!world.conn.is_reusable());
-            assert!(matches!(world.poll_frame(), std::task::Poll::Ready(None)));
+            let again = world.poll_frame();
+            assert!(matches!(again, std::task::Poll::Ready(Some(Err(_)))), "it has no end");
         }
+    }
+}
+
+#[test]
+fn a_connection_that_was_aborted_ends_no_body_and_leaves_a_whole_one_whole() {
+    for (body, whole) in [("hell", false), ("hello", true)] {
+        let mut world = World::new();
+        world.wire.answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
+        world.wire.answers(body);
+        world.get().unwrap();
+        let std::task::Poll::Ready(Some(Ok(_))) = world.poll_frame() else { panic!() };
+        world.conn.abort();
+        for _ in 0..2 {
+            match world.poll_frame() {
+                std::task::Poll::Ready(None) => assert!(whole),
+                std::task::Poll::Ready(Some(Err(error))) => {
+                    assert!(!whole && error.phase == Phase::Body && error.received);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(!world.conn.is_reusable());
     }
 }
 

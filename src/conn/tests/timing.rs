@@ -166,7 +166,7 @@ fn the_deadline_holds_while_the_body_is_read_even_if_data_never_ends() {
         };
         assert!(matches!(error.kind, ExchangeErrorKind::Timeout));
         assert_eq!(error.phase, Phase::Body);
-        assert!(matches!(world.poll_frame(), Poll::Ready(None)));
+        assert!(matches!(world.poll_frame(), Poll::Ready(Some(Err(_)))));
     }
 }
 
