@@ -40,11 +40,9 @@ fn a_reset_is_an_error_with_its_cause() {
     let mut world = World::new();
     world.wire.reads(Read::Fail(io::ErrorKind::ConnectionReset));
     let error = world.get().unwrap_err();
-    let source = std::error::Error::source(&error)
-        .unwrap()
-        .downcast_ref::<io::Error>();
-    assert_eq!(source.unwrap().kind(), io::ErrorKind::ConnectionReset);
     assert!(error.sent && !error.received && !world.conn.is_reusable());
+    let source = error.into_source().unwrap().downcast::<io::Error>();
+    assert_eq!(source.unwrap().kind(), io::ErrorKind::ConnectionReset);
 }
 
 #[test]
