@@ -13,7 +13,8 @@ use crate::proto::h1::BodyEvent;
 
 impl Conn {
     /// The next frame of the response's body. When it has handed out the last one,
-    /// [`is_body_complete`](Self::is_body_complete) is true at once.
+    /// [`is_body_complete`](Self::is_body_complete) is true at once. `None` means that the body is
+    /// whole; on a connection that has failed, or was aborted, each call is an error.
     pub(crate) fn poll_frame(
         &mut self,
         cx: &Context<'_>,
@@ -21,8 +22,13 @@ impl Conn {
         if let Some(trailers) = self.trailers.take() {
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
-        if self.dead || self.is_body_complete() {
+        if self.is_body_complete() {
             return Poll::Ready(None);
+        }
+        if self.dead {
+            // However often it is asked: a body that was cut short has no end.
+            let error = self.fail(Failed::Io(io::ErrorKind::NotConnected.into()), Phase::Body);
+            return Poll::Ready(Some(Err(error)));
         }
         match ready!(self.poll_body(cx)) {
             Ok(frame) => Poll::Ready(frame.map(Ok)),
@@ -34,8 +40,12 @@ impl Conn {
         self.check()?;
         let mut registered = false;
         loop {
+            if self.turn.is_over() {
+                return self.wait(cx);
+            }
             match self.next_event()? {
                 BodyEvent::Data(n) => {
+                    self.turn.step(0);
                     let data = Bytes::copy_from_slice(&self.input.data()[..n]);
                     self.took(n);
                     self.look_ahead();
@@ -53,7 +63,7 @@ impl Conn {
                 registered = true;
             }
             match self.poll_read() {
-                Poll::Pending => return self.wait(),
+                Poll::Pending => return self.wait(cx),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Failed::Io(error))),
                 Poll::Ready(Ok(0)) if !self.exchange.end_of_stream() => {
                     return Poll::Ready(Err(Failed::Eof));

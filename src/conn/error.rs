@@ -1,7 +1,5 @@
 //! [`ExchangeError`]: what went wrong on a connection, and how far the request had come.
 
-use std::error::Error;
-use std::fmt;
 use std::io;
 
 use crate::error::{BoxError, Phase};
@@ -16,7 +14,7 @@ pub(crate) struct ExchangeError {
     pub(crate) sent: bool,
     /// At least one byte of the response came.
     pub(crate) received: bool,
-    /// At least one frame was taken from the caller's body.
+    /// The caller's body has given an answer: a frame, its end, or an error.
     pub(crate) body_taken: bool,
 }
 
@@ -58,31 +56,44 @@ impl From<ProtocolError> for ExchangeErrorKind {
     }
 }
 
-impl fmt::Display for ExchangeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.kind {
-            ExchangeErrorKind::Timeout => "the deadline passed",
-            ExchangeErrorKind::Cut => "the connection was cut by the pool",
-            ExchangeErrorKind::Io(_) => "the connection failed",
-            ExchangeErrorKind::Eof if self.received => {
-                "the server closed the connection in the middle of its response"
+impl ExchangeError {
+    /// What failed, and in which step. It does not say what the cause says.
+    pub(crate) fn message(&self) -> &'static str {
+        use ExchangeErrorKind as Kind;
+        match (&self.kind, self.phase) {
+            (Kind::Timeout, Phase::Body) => "the response's body did not end in time",
+            (Kind::Timeout, Phase::Response) => "no response came in time",
+            (Kind::Timeout, _) => "the request could not be sent in time",
+            (Kind::Cut, _) => "the pool was shut down before the request was done",
+            (Kind::Io(_), Phase::Body) => "the connection failed while the response's body came",
+            (Kind::Io(_), Phase::Response) if self.received => {
+                "the connection failed in the middle of the response's head"
             }
-            ExchangeErrorKind::Eof => "the server closed the connection without a response",
-            ExchangeErrorKind::Protocol(_) => "the server broke the protocol",
-            ExchangeErrorKind::Body(_) => "the request's body failed",
-            ExchangeErrorKind::Request(_) => "the request cannot be sent",
-        })
+            (Kind::Io(_), Phase::Response) => "the connection failed before the response came",
+            (Kind::Io(_), _) => "the connection failed while the request was sent",
+            (Kind::Eof, Phase::Body) => {
+                "the server closed the connection in the middle of the response's body"
+            }
+            (Kind::Eof, _) if self.received => {
+                "the server closed the connection in the middle of the response's head"
+            }
+            (Kind::Eof, Phase::Response) => "the server closed the connection without a response",
+            (Kind::Eof, _) => "the server closed the connection before it had the whole request",
+            (Kind::Protocol(_), _) => "the server's answer is not acceptable HTTP/1.1",
+            (Kind::Body(_), _) => "the request's body failed",
+            (Kind::Request(_), _) => "the request cannot be sent as it is",
+        }
     }
-}
 
-impl Error for ExchangeError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.kind {
-            ExchangeErrorKind::Io(error) => Some(error),
-            ExchangeErrorKind::Protocol(error) => Some(error),
-            ExchangeErrorKind::Body(error) => Some(&**error),
-            ExchangeErrorKind::Request(error) => Some(error),
-            _ => None,
+    /// The cause, where there is one beneath: for the caller to see and to downcast, without this
+    /// private type in between.
+    pub(crate) fn into_source(self) -> Option<BoxError> {
+        match self.kind {
+            ExchangeErrorKind::Io(error) => Some(error.into()),
+            ExchangeErrorKind::Protocol(error) => Some(error.into()),
+            ExchangeErrorKind::Body(error) => Some(error),
+            ExchangeErrorKind::Request(error) => Some(error.into()),
+            ExchangeErrorKind::Timeout | ExchangeErrorKind::Cut | ExchangeErrorKind::Eof => None,
         }
     }
 }

@@ -10,13 +10,11 @@ use http::Response;
 use http_body::Body;
 
 use super::error::ExchangeErrorKind as Failed;
+use super::turn::Turn;
 use super::upload::{Filled, Upload};
 use super::{Conn, ExchangeError, Progress};
 use crate::error::{BoxError, Phase};
 use crate::proto::h1::{self, BodyHint, Exchange, ProtocolError, RequestHead, ResponseHead};
-
-/// How many buffers' worth one poll writes at most.
-const MAX_ROUNDS: u32 = 64;
 
 impl Conn {
     /// Sends a request and reads the head of the final response. `deadline` is that of the whole
@@ -67,6 +65,7 @@ impl Conn {
     ) -> Result<(), ExchangeError> {
         self.deadline = deadline;
         self.progress = Progress::default();
+        self.turn = Turn::default();
         self.peer_keep_alive = None;
         self.exchange = Exchange::default();
         if !self.out.has_memory() {
@@ -122,8 +121,8 @@ impl Conn {
         B::Error: Into<BoxError>,
     {
         self.look(cx)?;
-        for _ in 0..MAX_ROUNDS {
-            let filled = upload.fill(cx, &mut self.exchange, &mut self.out)?;
+        loop {
+            let filled = upload.fill(cx, &mut self.exchange, &mut self.out, &mut self.turn)?;
             let mut more = filled == Filled::Full;
             if !self.out.is_empty() || upload.data.is_some() {
                 match self.poll_send(&mut upload.data) {
@@ -133,15 +132,11 @@ impl Conn {
                 }
             }
             match self.poll_head() {
-                Poll::Pending if more => {}
-                Poll::Pending => return self.wait(),
+                Poll::Pending if more && !self.turn.is_over() => {}
+                Poll::Pending => return self.wait(cx),
                 ready => return ready,
             }
         }
-        // A long body, and a peer that takes it as fast as it comes: other tasks, and the
-        // deadline, must have their turn.
-        cx.waker().wake_by_ref();
-        self.wait()
     }
 
     /// What comes first in each poll that may touch the socket; `signal.rs` says why first.
@@ -163,28 +158,41 @@ impl Conn {
         Ok(())
     }
 
-    /// What comes last in a poll that ends pending.
-    pub(super) fn wait<T>(&mut self) -> Poll<Result<T, Failed>> {
-        let Some(deadline) = self.deadline else {
-            return Poll::Pending;
+    /// What comes last in a poll that ends pending: because something has to be waited for, or
+    /// because the task's turn is over.
+    pub(super) fn wait<T>(&mut self, cx: &Context<'_>) -> Poll<Result<T, Failed>> {
+        let turn_is_over = std::mem::take(&mut self.turn).is_over();
+        let clock = self.shared.runtime.timer();
+        let passed = match self.deadline {
+            None => false,
+            // We shall be back at once: an alarm is for those who sleep.
+            Some(deadline) if turn_is_over => deadline <= clock.now(),
+            Some(deadline) => self.alarm.wait(clock, &self.wakers.timer, deadline),
         };
-        if self
-            .alarm
-            .wait(self.shared.runtime.timer(), &self.wakers.timer, deadline)
-        {
+        if passed {
             return Poll::Ready(Err(Failed::Timeout));
+        }
+        if turn_is_over {
+            cx.waker().wake_by_ref();
         }
         Poll::Pending
     }
 
+    /// Reads until the final head is here, or the turn is over. It always reads once: an answer
+    /// must be seen even if each turn is used up by sending a long body.
     fn poll_head(&mut self) -> Poll<Result<ResponseHead, Failed>> {
+        let mut last = false;
         loop {
             if let Some(head) = self.take_head()? {
                 return Poll::Ready(Ok(head));
             }
+            if last {
+                return Poll::Pending;
+            }
             if ready!(self.poll_read()).map_err(Failed::Io)? == 0 {
                 return Poll::Ready(Err(Failed::Eof));
             }
+            last = self.turn.is_over();
         }
     }
 

@@ -13,8 +13,8 @@ use crate::proto::h1::BUFFER;
 const PIECES: usize = 16;
 
 impl Conn {
-    /// Writes the buffer, and the piece behind it, until all of it is with the kernel. The end of
-    /// a chunk may be left in the buffer, to go with what follows.
+    /// Writes the buffer, and the piece behind it, until all of it is with the kernel, or the turn
+    /// is over. The end of a chunk may be left in the buffer, to go with what follows.
     pub(super) fn poll_send<D: Buf>(&mut self, data: &mut Option<D>) -> Poll<io::Result<()>> {
         let mut cx = Context::from_waker(&self.wakers.io);
         let mut transport = Pin::new(self.transport.get_mut().as_mut());
@@ -40,6 +40,7 @@ impl Conn {
             };
             self.progress.sent = true;
             self.bytes_out += n as u64;
+            self.turn.step(n);
             let of_buffer = n.min(self.out.len());
             self.out.consume(of_buffer);
             if let Some(piece) = data {
@@ -49,6 +50,9 @@ impl Conn {
                     self.exchange.end_data(&mut self.out);
                     return Poll::Ready(Ok(()));
                 }
+            }
+            if self.turn.is_over() {
+                return Poll::Pending;
             }
         }
     }
@@ -64,7 +68,9 @@ impl Conn {
                 read => break read,
             }
         };
-        Poll::Ready(self.note_read(read))
+        let read = self.note_read(read);
+        self.turn.step(*read.as_ref().unwrap_or(&0));
+        Poll::Ready(read)
     }
 
     /// Like `poll_read`, of what the kernel has now.

@@ -12,6 +12,7 @@ mod error;
 mod h1;
 mod io;
 mod signal;
+mod turn;
 mod upload;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub(crate) use self::dial::{DialError, DialErrorKind, dial};
 pub(crate) use self::error::{ExchangeError, ExchangeErrorKind};
 pub(crate) use self::signal::Signal;
 use self::signal::Wakers;
+use self::turn::Turn;
 use crate::proto::h1::{Buffer, Exchange};
 pub(crate) use crate::proto::h1::{HeadLimits, RequestHead};
 use crate::rt::{Liveness, Runtime, Transport};
@@ -58,6 +60,7 @@ pub(crate) struct Conn {
     /// Of the whole exchange, the response's body included.
     deadline: Option<Instant>,
     progress: Progress,
+    turn: Turn,
     /// It has failed, or was aborted: no byte of it may be used again.
     dead: bool,
     peer_keep_alive: Option<Duration>,
@@ -74,7 +77,7 @@ struct Progress {
     sent: bool,
     /// A byte of the response came.
     received: bool,
-    /// A frame was taken from the caller's body.
+    /// The caller's body has given an answer: a frame, its end, or an error.
     body_taken: bool,
 }
 
@@ -101,6 +104,7 @@ impl Conn {
             trailers: None,
             deadline: None,
             progress: Progress::default(),
+            turn: Turn::default(),
             dead: false,
             peer_keep_alive: None,
             born: now,

@@ -7,6 +7,7 @@ use bytes::Buf;
 use http_body::Body;
 
 use super::error::ExchangeErrorKind;
+use super::turn::Turn;
 use crate::error::BoxError;
 use crate::proto::h1::{BUFFER, Buffer, Exchange};
 
@@ -17,7 +18,7 @@ const FULL: usize = BUFFER - 64;
 /// How far a [`fill`](Upload::fill) came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Filled {
-    /// There is something to write before more fits.
+    /// There is something to write before more fits, or the turn is over.
     Full,
     /// The caller's body has nothing now; its task will be woken.
     Waiting,
@@ -33,7 +34,8 @@ pub(super) struct Upload<'b, B: Body> {
     /// A piece too large to be worth copying; it is written from where it is, behind the buffer.
     pub(super) data: Option<B::Data>,
     ended: bool,
-    /// At least one frame was taken.
+    /// The body has given an answer, be it only that it has ended: it cannot be asked again from
+    /// its beginning.
     pub(super) taken: bool,
 }
 
@@ -60,6 +62,7 @@ where
         cx: &mut Context<'_>,
         exchange: &mut Exchange,
         out: &mut Buffer,
+        turn: &mut Turn,
     ) -> Result<Filled, ExchangeErrorKind> {
         loop {
             if self.data.is_some() {
@@ -69,21 +72,27 @@ where
                 exchange.end_body(out, None)?;
                 return Ok(Filled::Done);
             }
-            match self.body.as_mut().poll_frame(cx) {
-                Poll::Pending => return Ok(Filled::Waiting),
-                Poll::Ready(None) => self.ended = true,
-                Poll::Ready(Some(Err(error))) => {
-                    return Err(ExchangeErrorKind::Body(error.into()));
-                }
-                Poll::Ready(Some(Ok(frame))) => {
-                    self.taken = true;
-                    match frame.into_data() {
-                        Ok(data) => self.put(data, exchange, out)?,
-                        Err(frame) => {
-                            exchange.end_body(out, frame.trailers_ref())?;
-                            self.ended = true;
-                        }
+            let Poll::Ready(frame) = self.body.as_mut().poll_frame(cx) else {
+                return Ok(Filled::Waiting);
+            };
+            self.taken = true;
+            let Some(frame) = frame else {
+                self.ended = true;
+                continue;
+            };
+            let frame = frame.map_err(|error| ExchangeErrorKind::Body(error.into()))?;
+            match frame.into_data() {
+                // Nothing is written of an empty piece, so it is counted here.
+                Ok(data) if !data.has_remaining() => {
+                    turn.step(0);
+                    if turn.is_over() {
+                        return Ok(Filled::Full);
                     }
+                }
+                Ok(data) => self.put(data, exchange, out)?,
+                Err(frame) => {
+                    exchange.end_body(out, frame.trailers_ref())?;
+                    self.ended = true;
                 }
             }
         }
@@ -96,9 +105,6 @@ where
         out: &mut Buffer,
     ) -> Result<(), ExchangeErrorKind> {
         let len = data.remaining();
-        if len == 0 {
-            return Ok(());
-        }
         exchange.begin_data(out, len as u64)?;
         // Copying a piece that fits beside the rest is cheaper than one more system call, or than
         // a vectored write, which costs the kernel more than a plain one.

@@ -44,7 +44,9 @@ impl Body {
         Self { kind: Incoming::new(lease, ok, attempts).map_or(Kind::Empty, Kind::Incoming) }
     }
 
-    /// Reads the whole body.
+    /// Reads the whole body, however long it is: nothing but the request's time limit ends one that
+    /// does not end by itself, and all of it is in memory until then. To bound it, read it frame by
+    /// frame, as an [`http_body::Body`].
     ///
     /// # Errors
     /// [`ErrorKind::Reset`] if the connection ends before the body does; [`ErrorKind::Timeout`],
@@ -56,7 +58,7 @@ impl Body {
         collect(self).await
     }
 
-    /// Reads the whole body as UTF-8 text.
+    /// Reads the whole body as UTF-8 text; however long it is, as [`bytes`](Self::bytes) does.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes); [`ErrorKind::Body`] if it is not UTF-8.

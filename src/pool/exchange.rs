@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{Response, Uri};
 
 use crate::conn::{ExchangeError, ExchangeErrorKind, RequestHead};
-use crate::error::{BoxError, Error, ErrorKind, Phase};
+use crate::error::{BoxError, Error, ErrorKind};
 use crate::policy::retry::Attempt;
 use crate::select::Select;
 use crate::server::{Server, ServerId};
@@ -208,16 +208,12 @@ pub(super) fn failed(backend: &Backend, error: ExchangeError, unseen: bool) -> E
         ExchangeErrorKind::Body(_) => ErrorKind::Body,
         ExchangeErrorKind::Request(_) => ErrorKind::Request,
     };
-    let message = match (kind, error.phase) {
-        (ErrorKind::Timeout, Phase::Write) => "the request could not be sent in time".to_owned(),
-        (ErrorKind::Timeout, Phase::Response) => "no response came in time".to_owned(),
-        (ErrorKind::Timeout, _) => "the response's body did not end in time".to_owned(),
-        _ => error.to_string(),
-    };
-    let phase = error.phase;
-    Error::new(kind, message)
-        .at(phase)
+    let seen = Error::new(kind, error.message())
+        .at(error.phase)
         .of_server(backend.server.shared_url())
-        .retry_safe(unseen)
-        .with_source(error)
+        .retry_safe(unseen);
+    match error.into_source() {
+        Some(source) => seen.with_source(source),
+        None => seen,
+    }
 }

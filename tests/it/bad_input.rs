@@ -1,14 +1,19 @@
 //! What users get wrong and what servers do wrong: each a clear error of the right kind, and never
 //! a panic.
 
+use std::error::Error as StdError;
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use evenkeel::{
-    BoxFuture, Builder, Config, Connector, ErrorKind, Phase, Pool, Resolve, Runtime, Server,
-    Target, Transport,
+    Body, BoxFuture, Builder, Config, Connector, Error, ErrorKind, Phase, Pool, Resolve, Runtime,
+    Server, Target, Transport,
 };
+use http::Request;
 use socket2::Socket;
 
 use crate::support::server::hold_port;
@@ -228,7 +233,7 @@ fn the_addresses_of_a_name_are_tried_until_one_accepts() {
 }
 
 /// What a request to a server of this manner ends with.
-async fn outcome(manner: Manner, path: &str) -> evenkeel::Error {
+async fn outcome(manner: Manner, path: &str) -> Error {
     let server = server::Server::with(manner);
     let builder = builder_of(&[&server]).request_timeout(Some(Duration::from_secs(10)));
     let pool = builder.build().expect("a valid pool");
@@ -257,6 +262,74 @@ fn a_server_that_sends_garbage_is_a_protocol_error() {
         let error = outcome(Manner::Garbage, "/").await;
         assert_eq!(error.kind(), ErrorKind::Protocol, "{error:?}");
         assert_eq!(error.phase(), Some(Phase::Response));
+    });
+}
+
+/// A body that ends with an error of the caller's own.
+#[derive(Debug, PartialEq)]
+struct Stolen;
+
+impl fmt::Display for Stolen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("somebody took the rest of it")
+    }
+}
+
+impl StdError for Stolen {}
+
+impl http_body::Body for Stolen {
+    type Data = bytes::Bytes;
+    type Error = Self;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self>>> {
+        Poll::Ready(Some(Err(Self)))
+    }
+}
+
+/// What each level of an error says, from the outermost.
+fn levels(error: &Error) -> Vec<String> {
+    let mut levels = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(level) = next {
+        levels.push(level.to_string());
+        next = level.source();
+    }
+    levels
+}
+
+#[test]
+fn each_level_of_an_error_says_something_new() {
+    block_on(|| async {
+        let server = support::Server::start();
+        let pool = pool_of(&[&server]);
+        let coded = Request::get("/").header("transfer-encoding", "chunked").body(Body::empty());
+        let long = Request::get("/").header("content-length", "7").body(Body::empty());
+        let short = Request::post("/").header("content-length", "7").body(Stolen);
+        let refused = pool.send(short.unwrap()).await.map(drop).expect_err("it is stolen");
+        let source = refused.source().and_then(|source| source.downcast_ref::<Stolen>());
+        assert_eq!(source, Some(&Stolen), "the caller's own error is right beneath");
+        let errors = [
+            outcome(Manner::Answer, "/drop").await,
+            outcome(Manner::Answer, "/cut/1000").await,
+            outcome(Manner::Garbage, "/").await,
+            pool.send(coded.unwrap()).await.map(drop).expect_err("it has no chunks"),
+            pool.send(long.unwrap()).await.map(drop).expect_err("it has no such length"),
+            pool.get("/a b").await.map(drop).expect_err("it is no path"),
+            refused,
+        ];
+        for error in &errors {
+            let levels = levels(error);
+            for (at, level) in levels.iter().enumerate() {
+                for other in &levels[at + 1..] {
+                    assert!(!level.contains(other) && !other.contains(level), "{levels:?}");
+                }
+            }
+        }
+        let depth = errors.each_ref().map(|error| levels(error).len());
+        assert_eq!(depth, [1, 1, 2, 2, 2, 2, 2], "{errors:?}");
     });
 }
 

@@ -1,6 +1,9 @@
 //! Goal: a connection that went bad costs its caller nothing, and a request is never carried out
 //! twice by our doing. Method: servers that close, drop and talk at the wrong moment.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use evenkeel::rt::sim::Sim;
 use evenkeel::{Body, Error, ErrorKind, Phase, Pool, Select};
 use http::{Method, Request};
@@ -125,6 +128,34 @@ fn a_body_that_was_begun_is_not_sent_twice() {
         assert_eq!(send(&pool, request(Method::PUT, "/")).await.unwrap(), (2, false));
     });
     assert_eq!(server.requests(), 5);
+}
+
+/// An empty body that does not know it is empty, and must not be asked twice.
+struct Once(bool);
+
+impl http_body::Body for Once {
+    type Data = bytes::Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Error>>> {
+        assert!(!std::mem::replace(&mut self.0, true), "it was asked again after its end");
+        Poll::Ready(None)
+    }
+}
+
+#[test]
+fn a_body_that_has_told_its_end_is_not_asked_again() {
+    let (sim, server, pool) = world();
+    sim.block_on(async {
+        open_traps(&pool, 1).await;
+        let put = Request::put("/").body(Once(false)).unwrap();
+        let error = pool.send(put).await.map(drop).expect_err("the body is used up");
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Reset, 1));
+    });
+    assert_eq!(server.requests(), 2);
 }
 
 #[test]

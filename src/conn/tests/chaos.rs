@@ -152,7 +152,7 @@ fn run(world: &mut World, random: &mut fastrand::Rng) -> Option<()> {
     match response {
         Ok(response) => assert_eq!(response.status(), 200),
         Err(error) => {
-            assert!(plan.cut_short, "{error}");
+            assert!(plan.cut_short, "{error:?}");
             return None;
         }
     }
@@ -161,7 +161,7 @@ fn run(world: &mut World, random: &mut fastrand::Rng) -> Option<()> {
         match patiently(frame, &mut plan.patience)? {
             Some(Ok(frame)) => data.extend(frame.into_data().expect("no trailers")),
             Some(Err(error)) => {
-                assert!(plan.cut_short, "{error}");
+                assert!(plan.cut_short, "{error:?}");
                 return None;
             }
             None => break,

@@ -205,12 +205,15 @@ pub(super) enum Piece {
     Trailers(HeaderMap),
     Pending,
     Fail,
+    /// The end, of which the body did not know before it was asked.
+    End,
 }
 
-/// A caller's body that follows a script.
+/// A caller's body that follows a script. It may not be asked again after its end.
 pub(super) struct Script {
     pub(super) pieces: VecDeque<Piece>,
     pub(super) length: Option<u64>,
+    ended: bool,
 }
 
 impl Script {
@@ -218,6 +221,7 @@ impl Script {
         Self {
             pieces: pieces.into_iter().collect(),
             length,
+            ended: false,
         }
     }
 
@@ -241,8 +245,12 @@ impl Body for Script {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        assert!(!self.ended, "a body was asked again after its end");
         Poll::Ready(match self.pieces.pop_front() {
-            None => None,
+            None | Some(Piece::End) => {
+                self.ended = true;
+                None
+            }
             Some(Piece::Pending) => return Poll::Pending,
             Some(Piece::Fail) => Some(Err("the body broke")),
             Some(Piece::Data(data)) => Some(Ok(Frame::data(data))),

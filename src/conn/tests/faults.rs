@@ -40,11 +40,9 @@ fn a_reset_is_an_error_with_its_cause() {
     let mut world = World::new();
     world.wire.reads(Read::Fail(io::ErrorKind::ConnectionReset));
     let error = world.get().unwrap_err();
-    let source = std::error::Error::source(&error)
-        .unwrap()
-        .downcast_ref::<io::Error>();
-    assert_eq!(source.unwrap().kind(), io::ErrorKind::ConnectionReset);
     assert!(error.sent && !error.received && !world.conn.is_reusable());
+    let source = error.into_source().unwrap().downcast::<io::Error>();
+    assert_eq!(source.unwrap().kind(), io::ErrorKind::ConnectionReset);
 }
 
 #[test]
@@ -79,8 +77,31 @@ fn a_body_cut_short_is_an_error_by_whichever_end() {
             );
             assert_eq!(matches!(error.kind, ExchangeErrorKind::Eof), !reset);
             assert!(!world.conn.is_reusable());
-            assert!(matches!(world.poll_frame(), std::task::Poll::Ready(None)));
+            let again = world.poll_frame();
+            assert!(matches!(again, std::task::Poll::Ready(Some(Err(_)))), "it has no end");
         }
+    }
+}
+
+#[test]
+fn a_connection_that_was_aborted_ends_no_body_and_leaves_a_whole_one_whole() {
+    for (body, whole) in [("hell", false), ("hello", true)] {
+        let mut world = World::new();
+        world.wire.answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
+        world.wire.answers(body);
+        world.get().unwrap();
+        let std::task::Poll::Ready(Some(Ok(_))) = world.poll_frame() else { panic!() };
+        world.conn.abort();
+        for _ in 0..2 {
+            match world.poll_frame() {
+                std::task::Poll::Ready(None) => assert!(whole),
+                std::task::Poll::Ready(Some(Err(error))) => {
+                    assert!(!whole && error.phase == Phase::Body && error.received);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(!world.conn.is_reusable());
     }
 }
 
@@ -151,7 +172,10 @@ fn a_head_without_end_ends_at_the_limit() {
     for _ in 0..10_000 {
         world.wire.answers("x-filler: 0123456789\r\n");
     }
-    let error = world.get().unwrap_err();
+    let headers = HeaderMap::new();
+    let (head, mut body) = (double::get(&headers), double::empty());
+    let (result, _) = turn::drive(world.conn.request(&head, body.as_mut(), None));
+    let error = result.unwrap_err();
     let expected = ProtocolError::HeadTooLarge;
     assert!(matches!(error.kind, ExchangeErrorKind::Protocol(found) if found == expected));
     assert!(world.conn.bytes_in() < 70_000);

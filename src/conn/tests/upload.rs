@@ -330,6 +330,16 @@ fn a_broken_pipe_without_an_answer_is_reported_with_how_far_it_came() {
 }
 
 #[test]
+fn a_body_that_has_told_its_end_counts_as_taken_and_one_that_is_known_to_be_empty_does_not() {
+    for (pieces, taken) in [(vec![Piece::End], true), (vec![data("")], true), (vec![], false)] {
+        let mut world = World::new();
+        world.wire.reads(Read::Eof);
+        let error = world.post(Script::new(None, pieces)).unwrap_err();
+        assert_eq!((error.sent, error.body_taken), (true, taken));
+    }
+}
+
+#[test]
 fn a_body_that_breaks_its_word_kills_the_connection_once_sent() {
     let short = || Script::new(Some(9), [data("hello")]);
     let long = || Script::new(Some(3), [data("hello")]);

@@ -142,16 +142,18 @@ impl AsyncWrite for Scripted {
         _: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut bytes: Vec<u8> = bufs
-            .iter()
-            .flat_map(|slice| slice.iter().copied())
-            .collect();
-        assert!(!bytes.is_empty(), "an empty write says nothing");
-        match self.wire.writes.pop() {
+        let given: usize = bufs.iter().map(|slice| slice.len()).sum();
+        assert!(given > 0, "an empty write says nothing");
+        let most = match self.wire.writes.pop() {
             Some(Write::Pending) => return Poll::Pending,
             Some(Write::Fail(kind)) => return Poll::Ready(Err(kind.into())),
-            Some(Write::Take(n)) => bytes.truncate(n),
-            None => {}
+            Some(Write::Take(n)) => n.min(given),
+            None => given,
+        };
+        let mut bytes = Vec::with_capacity(most);
+        for slice in bufs {
+            let n = slice.len().min(most - bytes.len());
+            bytes.extend_from_slice(&slice[..n]);
         }
         let n = bytes.len();
         self.wire.written.push(bytes);
