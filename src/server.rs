@@ -175,18 +175,34 @@ fn host_and_port(authority: &str) -> Result<(String, u16), &'static str> {
     Ok((host, port))
 }
 
-/// The URL as it may appear in an error: without user info.
-fn redact(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let shown = match rest[..end].rfind('@') {
-        Some(at) => format!("…@{}", &rest[at + 1..]),
-        None => rest.to_owned(),
+/// How much of a text from outside an error shows.
+const MOST_SHOWN: usize = 200;
+
+/// A URL or a path as it may appear in an error: in quotes, without user info, query and fragment,
+/// and not at any length.
+///
+/// What is malformed has no parts to go by: a password may hold a slash, or stand behind one. So
+/// all that stands before the last `@` is hidden, and all that stands behind a `?` or a `#`.
+pub(crate) fn redact(url: &str) -> String {
+    let secret = ['?', '#'];
+    let shown = match url.rsplit_once('@') {
+        Some((before, _)) if before.contains(secret) => "…@…".to_owned(),
+        Some((_, after)) => format!("…@{}", without_tail(after, secret)),
+        None => without_tail(url, secret),
     };
-    let shown = if scheme.is_empty() { shown } else { format!("{scheme}://{shown}") };
     // A message is no place for a megabyte of junk, nor for control characters.
-    let short: String = shown.chars().take(200).collect();
-    format!("{short:?}")
+    let mut shown = shown.escape_debug();
+    let short: String = shown.by_ref().take(MOST_SHOWN).collect();
+    let more = if shown.next().is_some() { "…" } else { "" };
+    format!("\"{short}{more}\"")
+}
+
+/// The text up to the first of these characters, and a mark in place of what follows.
+fn without_tail(text: &str, ends: [char; 2]) -> String {
+    match text.find(ends) {
+        Some(end) => format!("{}…", &text[..=end]),
+        None => text.to_owned(),
+    }
 }
 
 impl TryFrom<&str> for Server {
@@ -228,6 +244,39 @@ mod tests {
         assert_eq!(short.host(), "2001:db8::1");
         assert_eq!(Server::new("http://[::1]").unwrap().url(), "http://[::1]");
         assert_eq!(Server::new("http://[::1]:").unwrap().url(), "http://[::1]");
+    }
+
+    #[test]
+    fn a_password_is_in_no_message_wherever_it_stands() {
+        let urls = [
+            "http://u:secret@h",
+            "http://u:se#secret@h",
+            "http://u:se/secret@h",
+            "http://u:se?secret@h",
+            "http://u:a@secret@h",
+            "http:/u:secret@h",
+            "http//u:secret@h",
+            "u:secret@h",
+            "http://h?token=secret",
+            "http://h?who=a@b&token=secret",
+            "http://h#who=a@b&token=secret",
+            "http://a b?token=secret",
+        ];
+        for url in urls {
+            let error = Server::new(url).expect_err(url);
+            assert!(!format!("{error} {error:?}").contains("secret"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_shown_up_to_a_bound() {
+        assert_eq!(redact("http://u:p@host:80/a b"), "\"…@host:80/a b\"");
+        assert_eq!(redact("/a b?q"), "\"/a b?…\"");
+        assert_eq!(redact("/a b#f"), "\"/a b#…\"");
+        assert_eq!(redact("\n\"\u{7f}"), r#""\n\"\u{7f}""#);
+        assert_eq!(redact(&"x".repeat(200)), format!("\"{}\"", "x".repeat(200)));
+        assert_eq!(redact(&"x".repeat(201)), format!("\"{}…\"", "x".repeat(200)));
+        assert_eq!(redact(&"\n".repeat(201)).chars().count(), 200 + "\"…\"".chars().count());
     }
 
     #[test]

@@ -1,0 +1,3 @@
+//! What the public types promise without a network: their errors, their bounds, their sizes.
+
+mod redaction;
