@@ -54,11 +54,7 @@ impl DialError {
     }
 
     fn new(kind: DialErrorKind, message: String, source: Option<io::Error>) -> Self {
-        Self {
-            kind,
-            message,
-            source: source.map(BoxError::from),
-        }
+        Self { kind, message, source: source.map(BoxError::from) }
     }
 }
 
@@ -70,9 +66,7 @@ impl fmt::Display for DialError {
 
 impl StdError for DialError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source
-            .as_ref()
-            .map(|source| &**source as &(dyn StdError + 'static))
+        self.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
     }
 }
 
@@ -100,11 +94,7 @@ pub(crate) async fn dial(
     let mut sleep = runtime.timer().sleep_until(deadline);
     let addrs = look_up(runtime, host, port, sleep.as_mut()).await?;
 
-    let mut target = Target {
-        addr: addrs[0],
-        host: host.to_owned(),
-        keep_alive,
-    };
+    let mut target = Target { addr: addrs[0], host: host.to_owned(), keep_alive };
     let mut failures = String::new();
     let mut source = None;
     let mut out_of_time = false;
@@ -113,9 +103,7 @@ pub(crate) async fn dial(
         if tried > 0 && now >= deadline {
             break;
         }
-        sleep
-            .as_mut()
-            .reset(share_end(now, deadline, addrs.len() - tried));
+        sleep.as_mut().reset(share_end(now, deadline, addrs.len() - tried));
         target.addr = addr;
         match before(sleep.as_mut(), runtime.dialler().connect(&target)).await {
             Some(Ok(transport)) => return Ok(transport),
@@ -132,11 +120,7 @@ pub(crate) async fn dial(
 
     if out_of_time || runtime.timer().now() >= deadline {
         let message = format!("connecting to {host} took too long: {failures}");
-        return Err(DialError::new(
-            DialErrorKind::Timeout(Phase::Connect),
-            message,
-            source,
-        ));
+        return Err(DialError::new(DialErrorKind::Timeout(Phase::Connect), message, source));
     }
     let message = format!("could not connect to {host}: {failures}");
     Err(DialError::new(DialErrorKind::Connect, message, source))
@@ -152,16 +136,10 @@ async fn look_up(
     let (kind, message, source) = match before(deadline, runtime.lookup().resolve(host, port)).await
     {
         Some(Ok(addrs)) if !addrs.is_empty() => return Ok(addrs),
-        Some(Ok(_)) => (
-            DialErrorKind::Resolve,
-            format!("{host} has no address"),
-            None,
-        ),
-        Some(Err(error)) => (
-            DialErrorKind::Resolve,
-            format!("could not resolve {host}: {error}"),
-            Some(error),
-        ),
+        Some(Ok(_)) => (DialErrorKind::Resolve, format!("{host} has no address"), None),
+        Some(Err(error)) => {
+            (DialErrorKind::Resolve, format!("could not resolve {host}: {error}"), Some(error))
+        }
         None => {
             let kind = DialErrorKind::Timeout(Phase::Resolve);
             (kind, format!("resolving {host} took too long"), None)

@@ -85,8 +85,7 @@ impl Runtime {
     #[cfg(feature = "smol")]
     #[cfg_attr(docsrs, doc(cfg(feature = "smol")))]
     pub fn smol(executor: Arc<async_executor::Executor<'static>>) -> Self {
-        Self::async_io()
-            .spawner(move |task: BoxFuture<'static, ()>| executor.spawn(task).detach())
+        Self::async_io().spawner(move |task: BoxFuture<'static, ()>| executor.spawn(task).detach())
     }
 
     /// Sockets, timers and background work of the tokio runtime behind `handle`. The pool may be

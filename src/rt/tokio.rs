@@ -48,18 +48,10 @@ impl Tokio {
             return Err(shut_down());
         }
         let peer = target.addr;
-        let socket = if peer.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
+        let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket::set_options(SockRef::from(&socket), target.keep_alive)?;
         let future = Box::pin(socket.connect(peer));
-        let stream = Entered {
-            handle: &self.handle,
-            future,
-        }
-        .await?;
+        let stream = Entered { handle: &self.handle, future }.await?;
         Ok(TokioStream { stream, peer })
     }
 }
@@ -113,10 +105,7 @@ impl Timer for Tokio {
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         let _context = self.handle.enter();
         let sleep = Box::pin(tokio::time::sleep_until(deadline.into()));
-        Box::pin(Nap {
-            sleep,
-            life: self.life.clone(),
-        })
+        Box::pin(Nap { sleep, life: self.life.clone() })
     }
 }
 
@@ -238,10 +227,7 @@ impl Transport for TokioStream {
     }
 
     fn info(&self) -> TransportInfo {
-        TransportInfo {
-            local: self.stream.local_addr().ok(),
-            peer: Some(self.peer),
-        }
+        TransportInfo { local: self.stream.local_addr().ok(), peer: Some(self.peer) }
     }
 
     fn abort(&mut self) {
