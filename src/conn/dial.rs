@@ -15,7 +15,8 @@ use crate::rt::{Runtime, Sleep, Target, Transport};
 #[cfg(test)]
 mod tests;
 
-/// Why no connection came about. `Display` says it in full, with every address that was tried.
+/// Why no connection came about. `Display` says it in full, with the first addresses that were
+/// tried.
 #[derive(Debug)]
 pub(crate) struct DialError {
     kind: DialErrorKind,
@@ -95,7 +96,7 @@ pub(crate) async fn dial(
     let addrs = look_up(runtime, host, port, sleep.as_mut()).await?;
 
     let mut target = Target { addr: addrs[0], host: host.to_owned(), keep_alive };
-    let mut failures = String::new();
+    let mut failures = Failures::default();
     let mut source = None;
     let mut out_of_time = false;
     for (tried, &addr) in addrs.iter().enumerate() {
@@ -108,12 +109,12 @@ pub(crate) async fn dial(
         match before(sleep.as_mut(), runtime.dialler().connect(&target)).await {
             Some(Ok(transport)) => return Ok(transport),
             Some(Err(error)) => {
-                note(&mut failures, addr, &error);
+                failures.note(addr, &error);
                 source = Some(error);
             }
             None => {
                 out_of_time = tried + 1 == addrs.len();
-                note(&mut failures, addr, &"no answer in time");
+                failures.note(addr, &"no answer in time");
             }
         }
     }
@@ -158,9 +159,34 @@ fn share_end(now: Instant, deadline: Instant, left: usize) -> Instant {
     }
 }
 
-fn note(failures: &mut String, addr: SocketAddr, error: &dyn fmt::Display) {
-    let separator = if failures.is_empty() { "" } else { "; " };
-    failures.push_str(&format!("{separator}{addr}: {error}"));
+/// How many addresses that failed are named. A name may have hundreds.
+const MOST_NAMED: usize = 8;
+
+/// The addresses that failed, for the message.
+#[derive(Default)]
+struct Failures {
+    named: String,
+    count: usize,
+}
+
+impl Failures {
+    fn note(&mut self, addr: SocketAddr, error: &dyn fmt::Display) {
+        if self.count < MOST_NAMED {
+            let separator = if self.count == 0 { "" } else { "; " };
+            self.named.push_str(&format!("{separator}{addr}: {error}"));
+        }
+        self.count += 1;
+    }
+}
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.named)?;
+        match self.count.saturating_sub(MOST_NAMED) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
 }
 
 /// The outcome of `future`, or `None` if `sleep` ends first.
