@@ -6,6 +6,7 @@ use std::sync::Arc;
 #[cfg(any(feature = "smol", feature = "tokio"))]
 use super::BoxFuture;
 use super::{Connector, Resolve, Spawner, Timer};
+use crate::error::{Error, ErrorKind};
 
 /// How a pool's background work runs.
 #[derive(Clone)]
@@ -35,6 +36,8 @@ pub struct Runtime {
     connector: Arc<dyn Connector>,
     resolver: Arc<dyn Resolve>,
     background: Background,
+    /// Why no pool can be built on it, if that was found out.
+    fault: Option<&'static str>,
 }
 
 impl Runtime {
@@ -46,6 +49,7 @@ impl Runtime {
             connector: Arc::new(connector),
             resolver: Arc::new(resolver),
             background: Background::None,
+            fault: None,
         }
     }
 
@@ -90,16 +94,36 @@ impl Runtime {
 
     /// Sockets, timers and background work of the tokio runtime behind `handle`. The pool may be
     /// used from any thread, inside that runtime or outside of it.
+    ///
+    /// The runtime must have been built with `enable_all`. Without timers [`Builder::build`] is an
+    /// error; without sockets every connect is. Both are found out from a panic of tokio's, which
+    /// is caught; the panic hook may print it.
+    ///
+    /// The runtime must run while the pool is used. One with worker threads does. A
+    /// `current_thread` runtime has only the thread that is inside its `block_on`: as long as
+    /// there is none, a pool that is used from outside waits, and even its timeouts do.
+    ///
+    /// [`Builder::build`]: crate::Builder::build
     #[cfg(feature = "tokio")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
     pub fn tokio(handle: ::tokio::runtime::Handle) -> Self {
         use super::tokio::Tokio;
         let tokio = Tokio::new(handle.clone());
-        Self::custom(tokio.clone(), tokio.clone(), tokio).spawner(
-            move |task: BoxFuture<'static, ()>| {
-                drop(handle.spawn(task));
-            },
-        )
+        let fault = tokio.fault();
+        let spawner = move |task: BoxFuture<'static, ()>| drop(handle.spawn(task));
+        let runtime = Self::custom(tokio.clone(), tokio.clone(), tokio).spawner(spawner);
+        Self { fault, ..runtime }
+    }
+
+    /// Whether a pool can be built on it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`], if it lacks something that no pool can do without.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.fault {
+            None => Ok(()),
+            Some(fault) => Err(Error::new(ErrorKind::Config, fault)),
+        }
     }
 
     pub(crate) fn timer(&self) -> &dyn Timer {

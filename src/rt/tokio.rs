@@ -99,9 +99,23 @@ impl<T, F: Future<Output = io::Result<T>>> Future for Entered<'_, F> {
     }
 }
 
+impl Tokio {
+    /// Why a pool cannot use this runtime, if it cannot.
+    ///
+    /// tokio offers no question about its timers, only a panic to whoever makes one without them.
+    /// Sockets are left to the first connect: to ask for them costs one.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        let now = self.now();
+        // Unwind safety: nothing but the sleep itself was touched.
+        let sleep = catch_unwind(AssertUnwindSafe(|| drop(self.sleep_until(now))));
+        sleep.err().map(|_| "the tokio runtime has no timers: build it with `enable_all`")
+    }
+}
+
 impl Timer for Tokio {
     /// # Panics
-    /// If the runtime was built without timers; tokio's message says so.
+    /// If the runtime was built without timers; tokio's message says so. A pool is not built on
+    /// such a runtime: see [`Tokio::fault`].
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         let _context = self.handle.enter();
         let sleep = Box::pin(tokio::time::sleep_until(deadline.into()));

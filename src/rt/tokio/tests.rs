@@ -9,6 +9,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
 
 use super::*;
+use crate::error::ErrorKind;
 use crate::rt::Runtime;
 use crate::rt::tests::{assert_options, now, pair};
 
@@ -97,6 +98,28 @@ fn a_tokio_runtime_without_sockets_is_an_error() {
     let target = Target::new(listener.local_addr().unwrap(), "localhost");
     let error = block_on(runtime.dialler().connect(&target)).unwrap_err();
     assert!(error.to_string().contains("enable_all"), "{error}");
+}
+
+#[test]
+fn a_tokio_runtime_without_timers_is_refused_before_anybody_waits() {
+    for flavor in [Builder::new_current_thread, Builder::new_multi_thread] {
+        let tokio = flavor().enable_io().build().unwrap();
+        let runtime = Runtime::tokio(tokio.handle().clone());
+        let error = runtime.check().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("enable_all"), "{error}");
+
+        let tokio = flavor().enable_time().build().unwrap();
+        let runtime = Runtime::tokio(tokio.handle().clone());
+        runtime.check().unwrap();
+        tokio.block_on(async { Runtime::tokio(tokio.handle().clone()).check() }).unwrap();
+        // One that has shut down says so at each connect, see above.
+        Runtime::tokio(runtime_that_has_shut_down()).check().unwrap();
+    }
+}
+
+fn runtime_that_has_shut_down() -> Handle {
+    Builder::new_current_thread().enable_all().build().unwrap().handle().clone()
 }
 
 #[test]
