@@ -67,6 +67,40 @@ impl Runtime {
         self
     }
 
+    /// Opens connections through what `wrap` makes of the connector so far: to log or to count
+    /// them, to limit them, or to lead some of them elsewhere.
+    ///
+    /// ```
+    /// use std::io;
+    /// use std::sync::Arc;
+    /// use evenkeel::{BoxFuture, Connector, Runtime, Target, Transport};
+    ///
+    /// struct Logged(Arc<dyn Connector>);
+    ///
+    /// impl Connector for Logged {
+    ///     fn connect<'a>(
+    ///         &'a self,
+    ///         target: &'a Target,
+    ///     ) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
+    ///         println!("connecting to {} at {}", target.host, target.addr);
+    ///         self.0.connect(target)
+    ///     }
+    /// }
+    ///
+    /// # fn example(runtime: Runtime) -> Runtime {
+    /// let runtime = runtime.wrap_connector(Logged);
+    /// # runtime
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn wrap_connector<C: Connector>(
+        mut self,
+        wrap: impl FnOnce(Arc<dyn Connector>) -> C,
+    ) -> Self {
+        self.connector = Arc::new(wrap(self.connector));
+        self
+    }
+
     /// Looks names up through `resolver` instead.
     #[must_use]
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
