@@ -136,13 +136,13 @@ impl Directory {
         Ok(())
     }
 
-    /// The id of the server with this origin; with several, of the one whose base path begins
-    /// `path`, if there is one.
+    /// The id of the server with this origin; with several, of the one whose base path is the
+    /// longest that leads to `path`, if one does.
     pub(crate) fn by_origin(&self, origin: &str, path: &str) -> Option<ServerId> {
         self.roster.with(|roster| {
             let of_origin = || roster.iter().filter(|known| known.server.origin() == origin);
             of_origin()
-                .filter(|known| path.starts_with(known.server.base_path()))
+                .filter(|known| is_below(path, known.server.base_path()))
                 .max_by_key(|known| known.server.base_path().len())
                 .or_else(|| of_origin().next())
                 .map(|known| known.id)
@@ -215,6 +215,11 @@ fn offer(backend: &Arc<Backend>, wish: &Wish<'_>) -> Option<Pick> {
     let hub = &backend.hub;
     let spare = hub.total.in_use() < hub.config.max_total_connections as u64;
     (wish.may_dial && spare && backend.has_room()).then(|| Pick::Wait(backend.clone()))
+}
+
+/// Whether the base path, which has no slash at its end, leads to the path: by whole segments.
+fn is_below(path: &str, base: &str) -> bool {
+    path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 pub(super) fn closed() -> Error {

@@ -2,3 +2,4 @@
 
 mod redaction;
 mod runtimes;
+mod servers;
