@@ -90,12 +90,17 @@ impl Directory {
         if !self.hub.lifecycle.is_open() {
             return Err(closed());
         }
+        // A server's record is large: cells, signals, counters. One that is here already gets none;
+        // the update below settles a race between two who bring the same one.
+        if let Some(id) = self.roster.with(|roster| id_of(roster, &server)) {
+            return Ok(id);
+        }
         // Ordering: Relaxed. The id is all that is taken; gaps do not matter.
         let id = ServerId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let backend = Backend::new(id, server, self);
         let (id, entered) = self.roster.update(|roster| {
-            if let Some(known) = roster.iter().find(|known| known.server == backend.server) {
-                return Change::Keep((known.id, false));
+            if let Some(known) = id_of(roster, &backend.server) {
+                return Change::Keep((known, false));
             }
             let mut next = roster.clone();
             // Two callers may get here in another order than they got their ids.
@@ -215,6 +220,10 @@ fn offer(backend: &Arc<Backend>, wish: &Wish<'_>) -> Option<Pick> {
     let hub = &backend.hub;
     let spare = hub.total.in_use() < hub.config.max_total_connections as u64;
     (wish.may_dial && spare && backend.has_room()).then(|| Pick::Wait(backend.clone()))
+}
+
+fn id_of(roster: &[Arc<Backend>], server: &Server) -> Option<ServerId> {
+    roster.iter().find(|known| known.server == *server).map(|known| known.id)
 }
 
 /// Whether the base path, which has no slash at its end, leads to the path: by whole segments.

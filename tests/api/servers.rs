@@ -55,3 +55,30 @@ fn an_absolute_url_outside_of_every_base_path_goes_to_a_server_of_its_origin_all
     let pool = nowhere(&sim).server(server("http://10.0.0.1/api")).build().unwrap();
     assert_eq!(picked(&sim, &pool, "http://10.0.0.1/apiary"), "http://10.0.0.1/api");
 }
+
+#[test]
+fn a_server_that_is_here_already_is_not_made_again() {
+    let sim = Sim::new();
+    let pool = nowhere(&sim).server(server("http://[::1]")).build().unwrap();
+    let first = pool.server_stats()[0].id;
+    for url in ["http://[::1]", "http://[0:0::1]:80/", "HTTP://[::1]:"] {
+        assert_eq!(pool.add_server(server(url)).unwrap(), first, "{url}");
+    }
+    assert_eq!(pool.server_stats().len(), 1);
+    // Each record that is made takes an id, so the next number shows that none was.
+    let second = pool.add_server(server("http://[::2]")).unwrap();
+    assert_eq!((first.to_string().as_str(), second.to_string().as_str()), ("1", "2"));
+}
+
+#[test]
+fn those_who_add_the_same_server_at_once_all_get_its_one_id() {
+    let sim = Sim::new();
+    let pool = nowhere(&sim).build().unwrap();
+    let add = || pool.add_server(server("http://10.0.0.1")).unwrap();
+    let ids = std::thread::scope(|scope| {
+        let threads = [(); 4].map(|()| scope.spawn(add));
+        threads.map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(pool.server_stats().len(), 1);
+    assert_eq!(ids, [pool.server_stats()[0].id; 4]);
+}
