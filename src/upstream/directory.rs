@@ -166,8 +166,9 @@ impl Directory {
             if let Some(id) = wish.server {
                 return match roster.binary_search_by_key(&id, |known| known.id) {
                     Ok(_) if wish.tried.contains(&id) => Pick::Exhausted,
-                    Ok(at) => offer(&roster[at], wish)
-                        .unwrap_or_else(|| Pick::Wait(roster[at].clone())),
+                    Ok(at) => {
+                        offer(&roster[at], wish).unwrap_or_else(|| Pick::Wait(roster[at].clone()))
+                    }
                     Err(_) => Pick::NotFound,
                 };
             }
