@@ -14,6 +14,10 @@ pub(crate) enum Background {
     /// Handed to a spawner as one task.
     Spawned(Arc<dyn Spawner>),
     /// On one thread of its own, named `evenkeel`.
+    #[cfg_attr(
+        not(feature = "async-io"),
+        expect(dead_code, reason = "only async-io's timers work on a thread without an executor")
+    )]
     Thread,
     /// Not at all, unless the caller polls the driver.
     None,
