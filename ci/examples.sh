@@ -20,6 +20,12 @@ if ! [[ $line =~ $pattern ]] || [ "${BASH_REMATCH[1]}" != "${BASH_REMATCH[2]}" ]
     exit 1
 fi
 
+# One server was down for a while, and the table tells which: some of its connects failed.
+if ! awk '$1 ~ /^http:/ && $5 > 0 { down++ } END { exit down != 1 }' <<<"$output"; then
+    echo "the table does not tell which server was down"
+    exit 1
+fi
+
 # Wrong arguments end in failure and a message, not in a panic.
 for wrong in --requests=0 --concurrency=x --nonsense ftp://x; do
     if message=$(cargo run --quiet --release --example quickstart -- "$wrong" 2>&1); then

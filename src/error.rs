@@ -31,7 +31,8 @@ struct Repr {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The caller's request body ended with an error, or was not of its declared length.
+    /// The caller's request body ended with an error, or was not of its declared length; or a
+    /// response that was to be text is not UTF-8.
     Body,
     /// The pool is draining or closed.
     Closed,
@@ -49,7 +50,8 @@ pub enum ErrorKind {
     Protocol,
     /// Too many callers wait for this server already.
     QueueFull,
-    /// The request cannot be sent as it is: a foreign origin, or contradictory framing fields.
+    /// The request cannot be sent as it is: a malformed path, a foreign origin, or contradictory
+    /// framing fields.
     Request,
     /// The connection ended while it was in use.
     Reset,

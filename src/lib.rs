@@ -1,4 +1,108 @@
-//! An HTTP client connection pool over a set of servers.
+//! An HTTP/1.1 client connection pool over a set of servers.
+//!
+//! A [`Pool`] opens, limits, reuses and closes real sockets, picks a server for each request, and
+//! tells what it did. It runs under any async runtime, or under a bare `block_on`.
+//!
+//! *In scope:* connections and their limits, waiting in line, time limits, picking a server and
+//! passing over one that is down, the HTTP/1.1 exchange, streaming bodies, live figures, an orderly
+//! end. *Not here, and not planned:* redirects, cookies, caching, compression, a server. *Not here
+//! yet:* TLS, HTTP/2, health checks, strategies other than round robin; `https` is refused.
+//!
+//! # Quick start
+//!
+//! ```no_run
+//! use evenkeel::{Body, Pool, Select, Server};
+//! use http::Request;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let pool = Pool::builder()
+//!     .server(Server::new("http://10.0.0.1:8080")?)
+//!     .server(Server::new("http://10.0.0.2:8080/base")?)
+//!     .max_connections_per_server(16)
+//!     .build()?;
+//!
+//! futures_lite::future::block_on(async {
+//!     // A path goes behind the base path of the server whose turn it is.
+//!     let text = pool.get("/users").await?.into_body().text().await?;
+//!     let request = Request::post("/jobs").body(Body::from("{}"))?;
+//!     let status = pool.send(request).await?.status();
+//!
+//!     // A connection of one's own, for several requests in a row.
+//!     let mut checkout = pool.checkout(Select::new().priority(1)).await?;
+//!     let request = Request::get("/users/1").body(Body::empty())?;
+//!     let user = checkout.send(request).await?.into_body().bytes().await?;
+//!     # drop((text, status, user));
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! # Limits
+//!
+//! A limit counts sockets, those being opened and idle ones included: per server
+//! ([`Config::max_connections_per_server`]) and in total ([`Config::max_total_connections`]). It is
+//! never exceeded, not even for a moment. Who finds no room waits in line, first come first served
+//! within a [priority](Select::priority), up to its deadline and up to [`Config::max_waiters`].
+//! [`Config`] lists every setting with its default.
+//!
+//! # Runtimes
+//!
+//! A [`Runtime`] is given to the builder, never detected; without one it is
+//! `Runtime::async_io()`, which works under every executor. `Runtime::smol`, `Runtime::tokio` and
+//! [`Runtime::custom`] are the others; the traits behind them are in [`rt`]. The caller's own
+//! future drives its request: there is no task for each connection.
+//!
+//! # Errors and retries
+//!
+//! [`Error`] is one opaque type: what went wrong ([`Error::kind`]), in which step
+//! ([`Error::phase`]), at which server, and whether to send the request again is safe
+//! ([`Error::is_retry_safe`]). A status of 400 or more is a response. A server that cannot be
+//! connected to is passed over for another. A request is sent again by the pool only if its
+//! connection broke without an answer, and either nothing of it had been sent, or the connection
+//! had been used before and the method is idempotent. Errors show no user info and no query of a
+//! URL.
+//!
+//! # Cancel safety
+//!
+//! Every future may be dropped at any time. What it held goes back: its place in line to nobody, a
+//! grant to the next in line, a permit to its server; a connection in the middle of an exchange is
+//! closed. Each async function says so in a section of its own.
+//!
+//! # Background work
+//!
+//! It closes expired connections early, and finishes dials whose callers have gone. It begins with
+//! the first connection: as a task of the runtime, on a thread named `evenkeel`, or as the
+//! [`Driver`] of [`Builder::build_with_driver`]. Without any, all promises hold: only are sockets
+//! freed later, and a dial ends with its caller.
+//!
+//! # Safety and correctness
+//!
+//! `unsafe` is in four files of the lock-free core, and nowhere else. Every file of that core has
+//! models that [loom](https://docs.rs/loom) runs under each interleaving up to two or three
+//! preemptions (one in the largest), and seeded bugs that the models must find. The pool as a
+//! whole is tested in virtual time, with requests dropped at every await, and over real sockets;
+//! the parsers are fuzzed.
+//!
+//! What that does not show: models have two or three threads, and loom does not know every
+//! behaviour that the memory model allows; `crossbeam_queue` is modelled by what it promises, not
+//! by its code; nobody has proved anything.
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `async-io` (default) | `Runtime::async_io`: sockets and timers for any executor, or none |
+//! | `smol` | `Runtime::smol`: the same, with background work on a smol executor |
+//! | `tokio` | `Runtime::tokio`: sockets, timers and tasks of tokio |
+//! | `test-util` | `rt::sim`: a virtual clock, a network in memory, an executor, for tests |
+//!
+//! They are additive: none changes what another does. Without any, bring a [`Runtime::custom`].
+//!
+//! # Stability
+//!
+//! Versions follow semantic versioning; before 1.0 a minor release may break. `http`, `http-body`,
+//! `bytes` and `futures-io` are part of the interface. Texts of errors and figures of `Debug` are
+//! not. The oldest supported Rust is `rust-version` in `Cargo.toml`, raised in minor releases only.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

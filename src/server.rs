@@ -1,6 +1,7 @@
 //! [`Server`]: what the user adds to a pool.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
@@ -65,6 +66,11 @@ impl Server {
         if given.contains('#') {
             return Err(fail("a server has no fragment"));
         }
+        // `http::Uri` calls this malformed, which does not say what is missing.
+        let after_scheme = given.split_once("://").map(|(_, rest)| rest);
+        if after_scheme.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?'])) {
+            return Err(fail("it has no host"));
+        }
         let uri: http::Uri = given.parse().map_err(|source: http::uri::InvalidUri| {
             let hint = if given.is_ascii() { "" } else { ASCII_HINT };
             fail(&format!("{source}{hint}")).with_source(source)
@@ -84,19 +90,7 @@ impl Server {
         if uri.query().is_some() {
             return Err(fail("a server has no query"));
         }
-        let host = authority.host().to_ascii_lowercase();
-        if host.is_empty() || host == "[]" {
-            return Err(fail("it has no host"));
-        }
-        // `Authority` accepts any digits, and a colon without any, as a port.
-        let after_host = &authority.as_str()[authority.host().len()..];
-        let port = match after_host.strip_prefix(':') {
-            None | Some("") => 80,
-            Some(digits) => match digits.parse::<u16>() {
-                Ok(port) if port != 0 => port,
-                _ => return Err(fail("the port is not between 1 and 65535")),
-            },
-        };
+        let (host, port) = host_and_port(authority.as_str()).map_err(fail)?;
         let authority = if port == 80 { host.clone() } else { format!("{host}:{port}") };
         let path = uri.path().trim_end_matches('/');
         let origin = format!("http://{authority}");
@@ -144,18 +138,71 @@ impl Server {
     }
 }
 
-/// The URL as it may appear in an error: without user info.
-fn redact(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let shown = match rest[..end].rfind('@') {
-        Some(at) => format!("…@{}", &rest[at + 1..]),
-        None => rest.to_owned(),
+/// The host in its normal form, with its brackets if it has any, and the port.
+///
+/// `http::Uri` is more generous than a server can be: it takes whatever is in brackets, anything
+/// behind them, and any characters for a port.
+fn host_and_port(authority: &str) -> Result<(String, u16), &'static str> {
+    let (host, rest) = match authority.strip_prefix('[') {
+        Some(inner) => {
+            let (inside, rest) = inner.split_once(']').ok_or("a bracket is not closed")?;
+            let address: Ipv6Addr =
+                inside.parse().map_err(|_| "what is in brackets is not an IPv6 address")?;
+            // One address can be written in many ways; printed, it is always the same.
+            (format!("[{address}]"), rest)
+        }
+        None => {
+            let (host, rest) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            (host.to_ascii_lowercase(), rest)
+        }
     };
-    let shown = if scheme.is_empty() { shown } else { format!("{scheme}://{shown}") };
+    if host.is_empty() {
+        return Err("it has no host");
+    }
+    let port = match rest.strip_prefix(':') {
+        None if rest.is_empty() => 80,
+        // RFC 3986 section 3.2.3 allows a colon without a port.
+        Some("") => 80,
+        // A number's own parser would take a sign, too.
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            match digits.parse::<u16>() {
+                Ok(port) if port != 0 => port,
+                _ => return Err("the port is not between 1 and 65535"),
+            }
+        }
+        _ => return Err("what follows the host is not a colon and a port"),
+    };
+    Ok((host, port))
+}
+
+/// How much of a text from outside an error shows.
+const MOST_SHOWN: usize = 200;
+
+/// A URL or a path as it may appear in an error: in quotes, without user info, query and fragment,
+/// and not at any length.
+///
+/// What is malformed has no parts to go by: a password may hold a slash, or stand behind one. So
+/// all that stands before the last `@` is hidden, and all that stands behind a `?` or a `#`.
+pub(crate) fn redact(url: &str) -> String {
+    let secret = ['?', '#'];
+    let shown = match url.rsplit_once('@') {
+        Some((before, _)) if before.contains(secret) => "…@…".to_owned(),
+        Some((_, after)) => format!("…@{}", without_tail(after, secret)),
+        None => without_tail(url, secret),
+    };
     // A message is no place for a megabyte of junk, nor for control characters.
-    let short: String = shown.chars().take(200).collect();
-    format!("{short:?}")
+    let mut shown = shown.escape_debug();
+    let short: String = shown.by_ref().take(MOST_SHOWN).collect();
+    let more = if shown.next().is_some() { "…" } else { "" };
+    format!("\"{short}{more}\"")
+}
+
+/// The text up to the first of these characters, and a mark in place of what follows.
+fn without_tail(text: &str, ends: [char; 2]) -> String {
+    match text.find(ends) {
+        Some(end) => format!("{}…", &text[..=end]),
+        None => text.to_owned(),
+    }
 }
 
 impl TryFrom<&str> for Server {
@@ -189,6 +236,50 @@ mod tests {
     }
 
     #[test]
+    fn one_ipv6_address_is_one_server_however_it_is_written() {
+        let short = Server::new("http://[2001:db8::1]:81").unwrap();
+        for url in ["http://[2001:DB8:0:0:0:0:0:1]:81", "http://[2001:0db8::0001]:081/"] {
+            assert_eq!(Server::new(url).unwrap(), short, "{url}");
+        }
+        assert_eq!(short.host(), "2001:db8::1");
+        assert_eq!(Server::new("http://[::1]").unwrap().url(), "http://[::1]");
+        assert_eq!(Server::new("http://[::1]:").unwrap().url(), "http://[::1]");
+    }
+
+    #[test]
+    fn a_password_is_in_no_message_wherever_it_stands() {
+        let urls = [
+            "http://u:secret@h",
+            "http://u:se#secret@h",
+            "http://u:se/secret@h",
+            "http://u:se?secret@h",
+            "http://u:a@secret@h",
+            "http:/u:secret@h",
+            "http//u:secret@h",
+            "u:secret@h",
+            "http://h?token=secret",
+            "http://h?who=a@b&token=secret",
+            "http://h#who=a@b&token=secret",
+            "http://a b?token=secret",
+        ];
+        for url in urls {
+            let error = Server::new(url).expect_err(url);
+            assert!(!format!("{error} {error:?}").contains("secret"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_shown_up_to_a_bound() {
+        assert_eq!(redact("http://u:p@host:80/a b"), "\"…@host:80/a b\"");
+        assert_eq!(redact("/a b?q"), "\"/a b?…\"");
+        assert_eq!(redact("/a b#f"), "\"/a b#…\"");
+        assert_eq!(redact("\n\"\u{7f}"), r#""\n\"\u{7f}""#);
+        assert_eq!(redact(&"x".repeat(200)), format!("\"{}\"", "x".repeat(200)));
+        assert_eq!(redact(&"x".repeat(201)), format!("\"{}…\"", "x".repeat(200)));
+        assert_eq!(redact(&"\n".repeat(201)).chars().count(), 200 + "\"…\"".chars().count());
+    }
+
+    #[test]
     fn junk_is_refused_with_a_reason() {
         let junk = [
             ("", "empty"),
@@ -199,8 +290,19 @@ mod tests {
             ("/path", "no scheme"),
             ("ftp://x", "scheme ftp"),
             ("https://x", "TLS"),
-            ("http://", "invalid"),
+            ("http://", "no host"),
+            ("http:///path", "no host"),
+            ("http://?a=b", "no host"),
             ("http://:80", "no host"),
+            ("http://[]", "not an IPv6 address"),
+            ("http://[zz]", "not an IPv6 address"),
+            ("http://[10.0.0.1]", "not an IPv6 address"),
+            ("http://[v1.x]", "not an IPv6 address"),
+            ("http://[::1]x:8080", "a colon and a port"),
+            ("http://[::1]8080", "a colon and a port"),
+            ("http://[::1]:+80", "a colon and a port"),
+            ("http://h:+80", "a colon and a port"),
+            ("http://h:8a", "a colon and a port"),
             ("http://x:0", "port"),
             ("http://x:65536", "port"),
             ("http://x?a=b", "query"),

@@ -73,21 +73,26 @@ impl Display for Report {
         let width = self.servers.iter().map(|server| server.url.len()).max().unwrap_or(0).max(6);
         writeln!(
             f,
-            "{:width$}  {:>8}  {:>8}  {:>8}  {:>6}  {:>6}  {:>10}",
-            "server", "requests", "ok", "failed", "opened", "reused", "latency"
+            "{:width$}  {:>8}  {:>8}  {:>6}  {:>6}  {:>6}  {:>6}  {:>10}",
+            "server", "requests", "ok", "failed", "down", "opened", "reused", "latency"
         )?;
         for server in &self.servers {
             writeln!(
                 f,
-                "{:width$}  {:>8}  {:>8}  {:>8}  {:>6}  {:>6}  {:>7} µs",
+                "{:width$}  {:>8}  {:>8}  {:>6}  {:>6}  {:>6}  {:>6}  {:>7} µs",
                 server.url,
                 server.total_requests,
                 server.successful_requests,
                 server.failed_requests,
+                server.connect_errors,
                 server.connections_created,
                 percent(server.connections_reused, server.connections_created),
                 server.response_time.as_micros()
             )?;
+        }
+        // A request that finds its server down goes to another, and so is no failed one.
+        if self.metrics.connect_errors > 0 {
+            writeln!(f, "down: how often no connection to the server could be made")?;
         }
         self.write_totals(f)
     }

@@ -15,7 +15,8 @@ use crate::rt::{Runtime, Sleep, Target, Transport};
 #[cfg(test)]
 mod tests;
 
-/// Why no connection came about. `Display` says it in full, with every address that was tried.
+/// Why no connection came about. `Display` says it in full, with the first addresses that were
+/// tried.
 #[derive(Debug)]
 pub(crate) struct DialError {
     kind: DialErrorKind,
@@ -54,11 +55,7 @@ impl DialError {
     }
 
     fn new(kind: DialErrorKind, message: String, source: Option<io::Error>) -> Self {
-        Self {
-            kind,
-            message,
-            source: source.map(BoxError::from),
-        }
+        Self { kind, message, source: source.map(BoxError::from) }
     }
 }
 
@@ -70,9 +67,7 @@ impl fmt::Display for DialError {
 
 impl StdError for DialError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source
-            .as_ref()
-            .map(|source| &**source as &(dyn StdError + 'static))
+        self.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
     }
 }
 
@@ -100,12 +95,8 @@ pub(crate) async fn dial(
     let mut sleep = runtime.timer().sleep_until(deadline);
     let addrs = look_up(runtime, host, port, sleep.as_mut()).await?;
 
-    let mut target = Target {
-        addr: addrs[0],
-        host: host.to_owned(),
-        keep_alive,
-    };
-    let mut failures = String::new();
+    let mut target = Target { addr: addrs[0], host: host.to_owned(), keep_alive };
+    let mut failures = Failures::default();
     let mut source = None;
     let mut out_of_time = false;
     for (tried, &addr) in addrs.iter().enumerate() {
@@ -113,30 +104,24 @@ pub(crate) async fn dial(
         if tried > 0 && now >= deadline {
             break;
         }
-        sleep
-            .as_mut()
-            .reset(share_end(now, deadline, addrs.len() - tried));
+        sleep.as_mut().reset(share_end(now, deadline, addrs.len() - tried));
         target.addr = addr;
         match before(sleep.as_mut(), runtime.dialler().connect(&target)).await {
             Some(Ok(transport)) => return Ok(transport),
             Some(Err(error)) => {
-                note(&mut failures, addr, &error);
+                failures.note(addr, &error);
                 source = Some(error);
             }
             None => {
                 out_of_time = tried + 1 == addrs.len();
-                note(&mut failures, addr, &"no answer in time");
+                failures.note(addr, &"no answer in time");
             }
         }
     }
 
     if out_of_time || runtime.timer().now() >= deadline {
         let message = format!("connecting to {host} took too long: {failures}");
-        return Err(DialError::new(
-            DialErrorKind::Timeout(Phase::Connect),
-            message,
-            source,
-        ));
+        return Err(DialError::new(DialErrorKind::Timeout(Phase::Connect), message, source));
     }
     let message = format!("could not connect to {host}: {failures}");
     Err(DialError::new(DialErrorKind::Connect, message, source))
@@ -152,16 +137,10 @@ async fn look_up(
     let (kind, message, source) = match before(deadline, runtime.lookup().resolve(host, port)).await
     {
         Some(Ok(addrs)) if !addrs.is_empty() => return Ok(addrs),
-        Some(Ok(_)) => (
-            DialErrorKind::Resolve,
-            format!("{host} has no address"),
-            None,
-        ),
-        Some(Err(error)) => (
-            DialErrorKind::Resolve,
-            format!("could not resolve {host}: {error}"),
-            Some(error),
-        ),
+        Some(Ok(_)) => (DialErrorKind::Resolve, format!("{host} has no address"), None),
+        Some(Err(error)) => {
+            (DialErrorKind::Resolve, format!("could not resolve {host}: {error}"), Some(error))
+        }
         None => {
             let kind = DialErrorKind::Timeout(Phase::Resolve);
             (kind, format!("resolving {host} took too long"), None)
@@ -180,9 +159,34 @@ fn share_end(now: Instant, deadline: Instant, left: usize) -> Instant {
     }
 }
 
-fn note(failures: &mut String, addr: SocketAddr, error: &dyn fmt::Display) {
-    let separator = if failures.is_empty() { "" } else { "; " };
-    failures.push_str(&format!("{separator}{addr}: {error}"));
+/// How many addresses that failed are named. A name may have hundreds.
+const MOST_NAMED: usize = 8;
+
+/// The addresses that failed, for the message.
+#[derive(Default)]
+struct Failures {
+    named: String,
+    count: usize,
+}
+
+impl Failures {
+    fn note(&mut self, addr: SocketAddr, error: &dyn fmt::Display) {
+        if self.count < MOST_NAMED {
+            let separator = if self.count == 0 { "" } else { "; " };
+            self.named.push_str(&format!("{separator}{addr}: {error}"));
+        }
+        self.count += 1;
+    }
+}
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.named)?;
+        match self.count.saturating_sub(MOST_NAMED) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
 }
 
 /// The outcome of `future`, or `None` if `sleep` ends first.

@@ -93,8 +93,8 @@ impl Builder {
     /// Builds the pool. Background work runs where the [`Runtime`] says.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if a setting is out of range or contradicts another, or if there is no
-    /// runtime.
+    /// [`ErrorKind::Config`] if a setting is out of range or contradicts another, if there is no
+    /// runtime, or if the runtime is a tokio one without timers.
     pub fn build(self) -> Result<Pool, Error> {
         let directory = self.assemble(false)?;
         tasks::arm(&directory);
@@ -131,6 +131,7 @@ impl Builder {
     fn assemble(self, driven: bool) -> Result<std::sync::Arc<Directory>, Error> {
         self.config.validate()?;
         let mut runtime = self.runtime.map_or_else(default_runtime, Ok)?;
+        runtime.check()?;
         if driven {
             runtime = runtime.without_background();
         }

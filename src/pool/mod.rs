@@ -21,7 +21,7 @@ pub use self::shutdown::ShutdownReport;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::metrics::{Metrics, ServerStats};
 use crate::select::Select;
-use crate::server::{Server, ServerId};
+use crate::server::{Server, ServerId, redact};
 use crate::upstream::{CloseReason, Directory};
 
 /// A pool of connections to a set of servers. Cloning it is cheap, and shares it.
@@ -75,7 +75,9 @@ impl Pool {
     pub async fn get(&self, path: impl AsRef<str>) -> Result<Response<Body>, Error> {
         let path = path.as_ref();
         let request = Request::get(path).body(Body::empty()).map_err(|source| {
-            Error::new(ErrorKind::Request, format!("{path:?} is not a path")).with_source(source)
+            Error::new(ErrorKind::Request, format!("{} is not a path", redact(path)))
+                .retry_safe(true)
+                .with_source(source)
         })?;
         self.send(request).await
     }

@@ -101,10 +101,7 @@ impl AsyncIoStream {
 }
 
 fn is_retry(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 impl AsyncRead for AsyncIoStream {
@@ -168,10 +165,7 @@ impl Transport for AsyncIoStream {
     }
 
     fn info(&self) -> TransportInfo {
-        TransportInfo {
-            local: self.stream.get_ref().local_addr().ok(),
-            peer: Some(self.peer),
-        }
+        TransportInfo { local: self.stream.get_ref().local_addr().ok(), peer: Some(self.peer) }
     }
 
     fn abort(&mut self) {

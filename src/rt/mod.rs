@@ -148,10 +148,7 @@ impl Target {
 /// close the half-open socket.
 pub trait Connector: Send + Sync + 'static {
     /// Connects to one address.
-    fn connect<'a>(
-        &'a self,
-        target: &'a Target,
-    ) -> BoxFuture<'a, io::Result<Box<dyn Transport>>>;
+    fn connect<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, io::Result<Box<dyn Transport>>>;
 }
 
 /// Turns a host name into addresses.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 #[cfg(any(feature = "smol", feature = "tokio"))]
 use super::BoxFuture;
 use super::{Connector, Resolve, Spawner, Timer};
+use crate::error::{Error, ErrorKind};
 
 /// How a pool's background work runs.
 #[derive(Clone)]
@@ -13,6 +14,10 @@ pub(crate) enum Background {
     /// Handed to a spawner as one task.
     Spawned(Arc<dyn Spawner>),
     /// On one thread of its own, named `evenkeel`.
+    #[cfg_attr(
+        not(feature = "async-io"),
+        expect(dead_code, reason = "only async-io's timers work on a thread without an executor")
+    )]
     Thread,
     /// Not at all, unless the caller polls the driver.
     None,
@@ -35,6 +40,8 @@ pub struct Runtime {
     connector: Arc<dyn Connector>,
     resolver: Arc<dyn Resolve>,
     background: Background,
+    /// Why no pool can be built on it, if that was found out.
+    fault: Option<&'static str>,
 }
 
 impl Runtime {
@@ -46,6 +53,7 @@ impl Runtime {
             connector: Arc::new(connector),
             resolver: Arc::new(resolver),
             background: Background::None,
+            fault: None,
         }
     }
 
@@ -60,6 +68,40 @@ impl Runtime {
     #[must_use]
     pub fn connector(mut self, connector: impl Connector) -> Self {
         self.connector = Arc::new(connector);
+        self
+    }
+
+    /// Opens connections through what `wrap` makes of the connector so far: to log or to count
+    /// them, to limit them, or to lead some of them elsewhere.
+    ///
+    /// ```
+    /// use std::io;
+    /// use std::sync::Arc;
+    /// use evenkeel::{BoxFuture, Connector, Runtime, Target, Transport};
+    ///
+    /// struct Logged(Arc<dyn Connector>);
+    ///
+    /// impl Connector for Logged {
+    ///     fn connect<'a>(
+    ///         &'a self,
+    ///         target: &'a Target,
+    ///     ) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
+    ///         println!("connecting to {} at {}", target.host, target.addr);
+    ///         self.0.connect(target)
+    ///     }
+    /// }
+    ///
+    /// # fn example(runtime: Runtime) -> Runtime {
+    /// let runtime = runtime.wrap_connector(Logged);
+    /// # runtime
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn wrap_connector<C: Connector>(
+        mut self,
+        wrap: impl FnOnce(Arc<dyn Connector>) -> C,
+    ) -> Self {
+        self.connector = Arc::new(wrap(self.connector));
         self
     }
 
@@ -85,22 +127,41 @@ impl Runtime {
     #[cfg(feature = "smol")]
     #[cfg_attr(docsrs, doc(cfg(feature = "smol")))]
     pub fn smol(executor: Arc<async_executor::Executor<'static>>) -> Self {
-        Self::async_io()
-            .spawner(move |task: BoxFuture<'static, ()>| executor.spawn(task).detach())
+        Self::async_io().spawner(move |task: BoxFuture<'static, ()>| executor.spawn(task).detach())
     }
 
     /// Sockets, timers and background work of the tokio runtime behind `handle`. The pool may be
     /// used from any thread, inside that runtime or outside of it.
+    ///
+    /// The runtime must have been built with `enable_all`. Without timers [`Builder::build`] is an
+    /// error; without sockets every connect is. Both are found out from a panic of tokio's, which
+    /// is caught; the panic hook may print it.
+    ///
+    /// The runtime must run while the pool is used. One with worker threads does. A
+    /// `current_thread` runtime has only the thread that is inside its `block_on`: as long as
+    /// there is none, a pool that is used from outside waits, and even its timeouts do.
+    ///
+    /// [`Builder::build`]: crate::Builder::build
     #[cfg(feature = "tokio")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
     pub fn tokio(handle: ::tokio::runtime::Handle) -> Self {
         use super::tokio::Tokio;
         let tokio = Tokio::new(handle.clone());
-        Self::custom(tokio.clone(), tokio.clone(), tokio).spawner(
-            move |task: BoxFuture<'static, ()>| {
-                drop(handle.spawn(task));
-            },
-        )
+        let fault = tokio.fault();
+        let spawner = move |task: BoxFuture<'static, ()>| drop(handle.spawn(task));
+        let runtime = Self::custom(tokio.clone(), tokio.clone(), tokio).spawner(spawner);
+        Self { fault, ..runtime }
+    }
+
+    /// Whether a pool can be built on it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`], if it lacks something that no pool can do without.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.fault {
+            None => Ok(()),
+            Some(fault) => Err(Error::new(ErrorKind::Config, fault)),
+        }
     }
 
     pub(crate) fn timer(&self) -> &dyn Timer {

@@ -20,14 +20,8 @@ pub(crate) fn everywhere(test: impl Fn(Runtime) -> BoxFuture<'static, ()>) {
     let tokio = Builder::new_current_thread().enable_all().build().unwrap();
     tokio.block_on(test(Runtime::tokio(tokio.handle().clone())));
 
-    let tokio = Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    tokio
-        .block_on(tokio.spawn(test(Runtime::tokio(tokio.handle().clone()))))
-        .unwrap();
+    let tokio = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    tokio.block_on(tokio.spawn(test(Runtime::tokio(tokio.handle().clone())))).unwrap();
     // From a thread that tokio does not know.
     block_on(test(Runtime::tokio(tokio.handle().clone())));
 }
@@ -45,14 +39,8 @@ pub(super) fn assert_options(connect: impl Fn(&Target, &dyn Fn(SockRef<'_>))) {
         connect(&target, &|socket| {
             assert!(socket.tcp_nodelay().unwrap());
             assert!(socket.keepalive().unwrap());
-            assert_eq!(
-                socket.tcp_keepalive_time().unwrap(),
-                Duration::from_secs(set)
-            );
-            assert_eq!(
-                socket.tcp_keepalive_interval().unwrap(),
-                Duration::from_secs(set)
-            );
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(set));
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(set));
         });
     }
 }
@@ -70,10 +58,7 @@ pub(super) async fn pair(runtime: &Runtime) -> (Box<dyn Transport>, TcpStream) {
 
 /// Looks until there is something to see. Loopback delivers at once, or nearly so; the kernel
 /// alone does it, thus no reactor needs to run.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "bounds a wait for the kernel, in real time"
-)]
+#[expect(clippy::disallowed_methods, reason = "bounds a wait for the kernel, in real time")]
 fn look(transport: &mut dyn Transport) -> Liveness {
     let limit = Instant::now() + Duration::from_secs(10);
     loop {
@@ -85,10 +70,7 @@ fn look(transport: &mut dyn Transport) -> Liveness {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "these adapters live in real time"
-)]
+#[expect(clippy::disallowed_methods, reason = "these adapters live in real time")]
 pub(super) fn now() -> Instant {
     Instant::now()
 }
@@ -143,9 +125,7 @@ fn a_reset_connection_is_closed() {
     everywhere(|runtime| {
         Box::pin(async move {
             let (mut transport, peer) = pair(&runtime).await;
-            SockRef::from(&peer)
-                .set_linger(Some(Duration::ZERO))
-                .unwrap();
+            SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
             drop(peer);
             assert_eq!(look(&mut *transport), Liveness::Closed);
         })
@@ -223,10 +203,7 @@ fn a_full_socket_is_written_on_once_the_peer_reads() {
         Box::pin(async move {
             let (mut transport, mut peer) = pair(&runtime).await;
             let sent = fill(&mut *transport).await;
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "the peer must read while this writes"
-            )]
+            #[expect(clippy::disallowed_methods, reason = "the peer must read while this writes")]
             let reader = std::thread::spawn(move || {
                 let mut all = Vec::new();
                 peer.read_to_end(&mut all).map(|_| all.len()).unwrap()
@@ -284,10 +261,7 @@ fn literal_addresses_resolve_at_once() {
             let found = poll_once(runtime.lookup().resolve("10.1.2.3", 80)).await;
             assert_eq!(found.unwrap().unwrap(), ["10.1.2.3:80".parse().unwrap()]);
             let found = poll_once(runtime.lookup().resolve("::1", 81)).await;
-            assert_eq!(
-                found.unwrap().unwrap(),
-                [SocketAddr::from((Ipv6Addr::LOCALHOST, 81))]
-            );
+            assert_eq!(found.unwrap().unwrap(), [SocketAddr::from((Ipv6Addr::LOCALHOST, 81))]);
         })
     });
 }
@@ -298,11 +272,7 @@ fn names_resolve_on_another_thread() {
         Box::pin(async move {
             let found = runtime.lookup().resolve("localhost", 80).await.unwrap();
             assert!(!found.is_empty());
-            assert!(
-                found
-                    .iter()
-                    .all(|addr| addr.ip().is_loopback() && addr.port() == 80)
-            );
+            assert!(found.iter().all(|addr| addr.ip().is_loopback() && addr.port() == 80));
         })
     });
 }

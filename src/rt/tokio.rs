@@ -48,18 +48,10 @@ impl Tokio {
             return Err(shut_down());
         }
         let peer = target.addr;
-        let socket = if peer.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
+        let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket::set_options(SockRef::from(&socket), target.keep_alive)?;
         let future = Box::pin(socket.connect(peer));
-        let stream = Entered {
-            handle: &self.handle,
-            future,
-        }
-        .await?;
+        let stream = Entered { handle: &self.handle, future }.await?;
         Ok(TokioStream { stream, peer })
     }
 }
@@ -107,16 +99,27 @@ impl<T, F: Future<Output = io::Result<T>>> Future for Entered<'_, F> {
     }
 }
 
+impl Tokio {
+    /// Why a pool cannot use this runtime, if it cannot.
+    ///
+    /// tokio offers no question about its timers, only a panic to whoever makes one without them.
+    /// Sockets are left to the first connect: to ask for them costs one.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        let now = self.now();
+        // Unwind safety: nothing but the sleep itself was touched.
+        let sleep = catch_unwind(AssertUnwindSafe(|| drop(self.sleep_until(now))));
+        sleep.err().map(|_| "the tokio runtime has no timers: build it with `enable_all`")
+    }
+}
+
 impl Timer for Tokio {
     /// # Panics
-    /// If the runtime was built without timers; tokio's message says so.
+    /// If the runtime was built without timers; tokio's message says so. A pool is not built on
+    /// such a runtime: see [`Tokio::fault`].
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         let _context = self.handle.enter();
         let sleep = Box::pin(tokio::time::sleep_until(deadline.into()));
-        Box::pin(Nap {
-            sleep,
-            life: self.life.clone(),
-        })
+        Box::pin(Nap { sleep, life: self.life.clone() })
     }
 }
 
@@ -238,10 +241,7 @@ impl Transport for TokioStream {
     }
 
     fn info(&self) -> TransportInfo {
-        TransportInfo {
-            local: self.stream.local_addr().ok(),
-            peer: Some(self.peer),
-        }
+        TransportInfo { local: self.stream.local_addr().ok(), peer: Some(self.peer) }
     }
 
     fn abort(&mut self) {

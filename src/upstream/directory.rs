@@ -90,12 +90,17 @@ impl Directory {
         if !self.hub.lifecycle.is_open() {
             return Err(closed());
         }
+        // A server's record is large: cells, signals, counters. One that is here already gets none;
+        // the update below settles a race between two who bring the same one.
+        if let Some(id) = self.roster.with(|roster| id_of(roster, &server)) {
+            return Ok(id);
+        }
         // Ordering: Relaxed. The id is all that is taken; gaps do not matter.
         let id = ServerId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let backend = Backend::new(id, server, self);
         let (id, entered) = self.roster.update(|roster| {
-            if let Some(known) = roster.iter().find(|known| known.server == backend.server) {
-                return Change::Keep((known.id, false));
+            if let Some(known) = id_of(roster, &backend.server) {
+                return Change::Keep((known, false));
             }
             let mut next = roster.clone();
             // Two callers may get here in another order than they got their ids.
@@ -136,13 +141,13 @@ impl Directory {
         Ok(())
     }
 
-    /// The id of the server with this origin; with several, of the one whose base path begins
-    /// `path`, if there is one.
+    /// The id of the server with this origin; with several, of the one whose base path is the
+    /// longest that leads to `path`, if one does.
     pub(crate) fn by_origin(&self, origin: &str, path: &str) -> Option<ServerId> {
         self.roster.with(|roster| {
             let of_origin = || roster.iter().filter(|known| known.server.origin() == origin);
             of_origin()
-                .filter(|known| path.starts_with(known.server.base_path()))
+                .filter(|known| is_below(path, known.server.base_path()))
                 .max_by_key(|known| known.server.base_path().len())
                 .or_else(|| of_origin().next())
                 .map(|known| known.id)
@@ -162,8 +167,9 @@ impl Directory {
             if let Some(id) = wish.server {
                 return match roster.binary_search_by_key(&id, |known| known.id) {
                     Ok(_) if wish.tried.contains(&id) => Pick::Exhausted,
-                    Ok(at) => offer(&roster[at], wish)
-                        .unwrap_or_else(|| Pick::Wait(roster[at].clone())),
+                    Ok(at) => {
+                        offer(&roster[at], wish).unwrap_or_else(|| Pick::Wait(roster[at].clone()))
+                    }
                     Err(_) => Pick::NotFound,
                 };
             }
@@ -221,6 +227,15 @@ fn offer(backend: &Arc<Backend>, wish: &Wish<'_>) -> Option<Pick> {
     let hub = &backend.hub;
     let spare = hub.total.in_use() < hub.config.max_total_connections as u64;
     (wish.may_dial && spare && backend.has_room()).then(|| Pick::Wait(backend.clone()))
+}
+
+fn id_of(roster: &[Arc<Backend>], server: &Server) -> Option<ServerId> {
+    roster.iter().find(|known| known.server == *server).map(|known| known.id)
+}
+
+/// Whether the base path, which has no slash at its end, leads to the path: by whole segments.
+fn is_below(path: &str, base: &str) -> bool {
+    path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 pub(super) fn closed() -> Error {

@@ -36,15 +36,8 @@ impl Clock {
     )]
     pub(super) fn new() -> Self {
         let start = Instant::now();
-        let state = State {
-            now: start,
-            next: 0,
-            sleepers: BTreeMap::new(),
-        };
-        Self {
-            start,
-            state: Mutex::new(state),
-        }
+        let state = State { now: start, next: 0, sleepers: BTreeMap::new() };
+        Self { start, state: Mutex::new(state) }
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -56,11 +49,7 @@ impl Clock {
     }
 
     pub(super) fn sleep(self: &Arc<Self>, deadline: Instant) -> SimSleep {
-        SimSleep {
-            clock: self.clone(),
-            deadline,
-            key: None,
-        }
+        SimSleep { clock: self.clone(), deadline, key: None }
     }
 
     /// Moves to `to`, never back, and wakes who is due, in the order of their deadlines.
@@ -144,11 +133,7 @@ impl Future for SimSleep {
         // The old waker may own whatever it likes, so it is dropped without the lock.
         drop(state);
         drop(old);
-        if ready {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        if ready { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

@@ -98,22 +98,14 @@ impl Executor {
             lulls: 0,
             settling: Vec::new(),
         };
-        Self {
-            state: Arc::new(Mutex::new(state)),
-        }
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     pub(super) fn spawn(&self, future: BoxFuture<'static, ()>) {
         let mut state = lock(&self.state);
         let number = state.next;
         state.next += 1;
-        state.tasks.insert(
-            number,
-            Task {
-                future: Some(future),
-                queued: false,
-            },
-        );
+        state.tasks.insert(number, Task { future: Some(future), queued: false });
         state.enqueue(number);
     }
 
@@ -196,9 +188,6 @@ impl Executor {
     }
 
     fn waker(&self, task: u64) -> Waker {
-        Waker::from(Arc::new(Waking {
-            task,
-            state: Arc::downgrade(&self.state),
-        }))
+        Waker::from(Arc::new(Waking { task, state: Arc::downgrade(&self.state) }))
     }
 }

@@ -85,23 +85,18 @@ impl Sim {
     pub fn new() -> Self {
         let clock = Arc::new(Clock::new());
         let executor = Arc::new(Executor::new());
-        Self {
-            net: SimNet::new(clock.clone()),
-            clock,
-            executor,
-        }
+        Self { net: SimNet::new(clock.clone()), clock, executor }
     }
 
     /// A [`Runtime`] on this world's clock, network and executor.
     pub fn runtime(&self) -> Runtime {
         // Weak: the executor may own the pool that owns this.
         let executor = Arc::downgrade(&self.executor);
-        self.runtime_without_background()
-            .spawner(move |task: BoxFuture<'static, ()>| {
-                if let Some(executor) = executor.upgrade() {
-                    executor.spawn(task);
-                }
-            })
+        self.runtime_without_background().spawner(move |task: BoxFuture<'static, ()>| {
+            if let Some(executor) = executor.upgrade() {
+                executor.spawn(task);
+            }
+        })
     }
 
     /// Like [`runtime`](Self::runtime), but with no place for background work.

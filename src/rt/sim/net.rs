@@ -92,12 +92,7 @@ impl SimNet {
             capacity: 64 * 1024,
             next_port: 49_152,
         };
-        Self {
-            shared: Arc::new(Shared {
-                clock,
-                state: Mutex::new(state),
-            }),
-        }
+        Self { shared: Arc::new(Shared { clock, state: Mutex::new(state) }) }
     }
 
     /// Listens at `addr`, an IP address and port, until the listener is dropped.
@@ -112,10 +107,7 @@ impl SimNet {
             free
         });
         assert!(free, "somebody listens at {addr} already");
-        SimListener {
-            net: self.clone(),
-            addr,
-        }
+        SimListener { net: self.clone(), addr }
     }
 
     /// Connects to `addr` as a client.
@@ -143,20 +135,12 @@ impl SimNet {
             Err(error) => panic!("{addr:?} is not an IP address: {error}"),
         };
         let addrs = addrs.iter().map(parse).collect();
-        lock(&self.shared.state)
-            .names
-            .entry(host.to_owned())
-            .or_default()
-            .addrs = addrs;
+        lock(&self.shared.state).names.entry(host.to_owned()).or_default().addrs = addrs;
     }
 
     /// Makes each look-up of `host` take this long. The default is no time.
     pub fn lookup_delay(&self, host: &str, delay: Duration) {
-        lock(&self.shared.state)
-            .names
-            .entry(host.to_owned())
-            .or_default()
-            .delay = delay;
+        lock(&self.shared.state).names.entry(host.to_owned()).or_default().delay = delay;
     }
 
     /// From now on, attempts to connect to `addr` never end: they are neither taken nor refused.
@@ -249,14 +233,7 @@ impl SimNet {
         let client = SocketAddr::new(CLIENT, state.next_port);
         state.next_port = state.next_port.checked_add(1).unwrap_or(49_152);
         let clock = self.shared.clock.clone();
-        (
-            Link {
-                clock,
-                latency: state.latency,
-                capacity: state.capacity,
-            },
-            client,
-        )
+        (Link { clock, latency: state.latency, capacity: state.capacity }, client)
     }
 }
 
@@ -295,10 +272,7 @@ impl Resolve for SimNet {
             };
             let clock = &self.shared.clock;
             clock.sleep(clock.now() + delay).await;
-            Ok(addrs
-                .into_iter()
-                .map(|ip| SocketAddr::new(ip, port))
-                .collect())
+            Ok(addrs.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
         })
     }
 }
@@ -332,11 +306,7 @@ impl SimListener {
                 if let Some(stream) = site.backlog.as_mut().and_then(VecDeque::pop_front) {
                     return Poll::Ready(stream);
                 }
-                if !site
-                    .accepting
-                    .iter()
-                    .any(|waker| waker.will_wake(cx.waker()))
-                {
+                if !site.accepting.iter().any(|waker| waker.will_wake(cx.waker())) {
                     site.accepting.push(cx.waker().clone());
                 }
                 Poll::Pending
@@ -355,8 +325,6 @@ impl Drop for SimListener {
 
 impl fmt::Debug for SimListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimListener")
-            .field("addr", &self.addr)
-            .finish_non_exhaustive()
+        f.debug_struct("SimListener").field("addr", &self.addr).finish_non_exhaustive()
     }
 }

@@ -89,42 +89,25 @@ impl Pipe {
 
     pub(super) fn push(&mut self, bytes: &[u8], arrival: Instant) {
         self.held += bytes.len();
-        self.chunks.push_back(Chunk {
-            arrival,
-            bytes: bytes.to_vec(),
-            taken: 0,
-        });
+        self.chunks.push_back(Chunk { arrival, bytes: bytes.to_vec(), taken: 0 });
     }
 
     fn keep_chunks(&mut self, keep: impl Fn(&Chunk) -> bool) {
         self.chunks.retain(keep);
-        self.held = self
-            .chunks
-            .iter()
-            .map(|chunk| chunk.bytes.len() - chunk.taken)
-            .sum();
+        self.held = self.chunks.iter().map(|chunk| chunk.bytes.len() - chunk.taken).sum();
     }
 }
 
 impl Wire {
     pub(super) fn new(capacity: usize) -> Self {
-        let pipe = || Pipe {
-            capacity,
-            ..Pipe::default()
-        };
-        Self {
-            pipes: [pipe(), pipe()],
-        }
+        let pipe = || Pipe { capacity, ..Pipe::default() };
+        Self { pipes: [pipe(), pipe()] }
     }
 
     /// The pipes that `side` reads from and writes to.
     pub(super) fn split(&mut self, side: usize) -> (&mut Pipe, &mut Pipe) {
         let [first, second] = &mut self.pipes;
-        if side == 0 {
-            (second, first)
-        } else {
-            (first, second)
-        }
+        if side == 0 { (second, first) } else { (first, second) }
     }
 
     /// Sends an end of stream, unless one was sent before. Returns whom to wake.

@@ -34,11 +34,7 @@ impl Socket {
             counts.connecting += 1;
             counts.peak = counts.peak.max(counts.connecting + counts.open);
         });
-        Self {
-            net: net.clone(),
-            addr,
-            open: false,
-        }
+        Self { net: net.clone(), addr, open: false }
     }
 
     pub(super) fn connected(&mut self) {

@@ -67,10 +67,7 @@ impl SimStream {
             peer,
             _socket: socket,
         };
-        (
-            end(0, client, server, Some(socket)),
-            end(1, server, client, None),
-        )
+        (end(0, client, server, Some(socket)), end(1, server, client, None))
     }
 
     /// The address of this end.
@@ -123,9 +120,7 @@ impl SimStream {
             // The bytes travel, and are answered with a reset, which is what this end reads
             // unless the end of stream came first.
             output.reader = Reader::Refusing;
-            input
-                .end
-                .get_or_insert((now + 2 * self.latency, End::Reset));
+            input.end.get_or_insert((now + 2 * self.latency, End::Reset));
             let reader = input.reading.take();
             drop(wire);
             wake([reader]);
@@ -211,8 +206,7 @@ impl AsyncWrite for SimStream {
 
 impl Transport for SimStream {
     fn try_read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.read_now(buf)
-            .unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
+        self.read_now(buf).unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
     }
 
     fn try_peek(&mut self) -> Liveness {
@@ -224,10 +218,7 @@ impl Transport for SimStream {
     }
 
     fn info(&self) -> TransportInfo {
-        TransportInfo {
-            local: Some(self.local),
-            peer: Some(self.peer),
-        }
+        TransportInfo { local: Some(self.local), peer: Some(self.peer) }
     }
 
     fn abort(&mut self) {

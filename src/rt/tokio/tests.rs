@@ -9,6 +9,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
 
 use super::*;
+use crate::error::ErrorKind;
 use crate::rt::Runtime;
 use crate::rt::tests::{assert_options, now, pair};
 
@@ -25,10 +26,7 @@ fn options_are_set_on_the_socket() {
 /// Runs `future` on a thread that tokio does not know; fails instead of hanging.
 fn promptly<T>(future: impl Future<Output = T>) -> T {
     let too_long = async {
-        Runtime::async_io()
-            .timer()
-            .sleep_until(now() + Duration::from_secs(10))
-            .await;
+        Runtime::async_io().timer().sleep_until(now() + Duration::from_secs(10)).await;
         panic!("it hangs");
     };
     block_on(futures_lite::future::or(future, too_long))
@@ -40,24 +38,16 @@ fn a_tokio_runtime_that_has_shut_down_gives_errors() {
         let tokio = flavor().enable_all().build().unwrap();
         let runtime = Runtime::tokio(tokio.handle().clone());
         let (mut transport, peer) = tokio.block_on(pair(&runtime));
-        let mut begun = runtime
-            .timer()
-            .sleep_until(now() + Duration::from_secs(3600));
+        let mut begun = runtime.timer().sleep_until(now() + Duration::from_secs(3600));
         assert!(block_on(poll_once(begun.as_mut())).is_none());
-        let unpolled = runtime
-            .timer()
-            .sleep_until(now() + Duration::from_secs(3600));
+        let unpolled = runtime.timer().sleep_until(now() + Duration::from_secs(3600));
         drop(tokio);
 
         promptly(begun.as_mut());
         promptly(unpolled);
         begun.as_mut().reset(now() + Duration::from_secs(3600));
         promptly(begun);
-        promptly(
-            runtime
-                .timer()
-                .sleep_until(now() + Duration::from_secs(3600)),
-        );
+        promptly(runtime.timer().sleep_until(now() + Duration::from_secs(3600)));
 
         promptly(transport.read(&mut [0; 8])).unwrap_err();
         promptly(transport.write(b"x")).unwrap_err();
@@ -74,16 +64,10 @@ fn a_tokio_runtime_that_has_shut_down_gives_errors() {
 
 #[test]
 fn a_waiting_thread_is_woken_when_its_tokio_runtime_shuts_down() {
-    let tokio = Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let tokio = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let runtime = Runtime::tokio(tokio.handle().clone());
     let (mut transport, _peer) = block_on(pair(&runtime));
-    let sleep = runtime
-        .timer()
-        .sleep_until(now() + Duration::from_secs(3600));
+    let sleep = runtime.timer().sleep_until(now() + Duration::from_secs(3600));
     let (waiting, is_waiting) = std::sync::mpsc::channel();
     #[expect(
         clippy::disallowed_methods,
@@ -114,6 +98,28 @@ fn a_tokio_runtime_without_sockets_is_an_error() {
     let target = Target::new(listener.local_addr().unwrap(), "localhost");
     let error = block_on(runtime.dialler().connect(&target)).unwrap_err();
     assert!(error.to_string().contains("enable_all"), "{error}");
+}
+
+#[test]
+fn a_tokio_runtime_without_timers_is_refused_before_anybody_waits() {
+    for flavor in [Builder::new_current_thread, Builder::new_multi_thread] {
+        let tokio = flavor().enable_io().build().unwrap();
+        let runtime = Runtime::tokio(tokio.handle().clone());
+        let error = runtime.check().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("enable_all"), "{error}");
+
+        let tokio = flavor().enable_time().build().unwrap();
+        let runtime = Runtime::tokio(tokio.handle().clone());
+        runtime.check().unwrap();
+        tokio.block_on(async { Runtime::tokio(tokio.handle().clone()).check() }).unwrap();
+        // One that has shut down says so at each connect, see above.
+        Runtime::tokio(runtime_that_has_shut_down()).check().unwrap();
+    }
+}
+
+fn runtime_that_has_shut_down() -> Handle {
+    Builder::new_current_thread().enable_all().build().unwrap().handle().clone()
 }
 
 #[test]

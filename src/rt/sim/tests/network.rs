@@ -67,20 +67,11 @@ fn a_reset_ends_both_directions() {
     sim.block_on(async {
         let mut buf = [0; 8];
         assert!(poll_once(client.read(&mut buf)).await.is_none());
-        assert_eq!(
-            client.try_read(&mut buf).unwrap_err().kind(),
-            ErrorKind::WouldBlock
-        );
+        assert_eq!(client.try_read(&mut buf).unwrap_err().kind(), ErrorKind::WouldBlock);
         server.reset();
         assert_eq!(client.try_peek(), Liveness::Closed);
-        assert_eq!(
-            client.read(&mut buf).await.unwrap_err().kind(),
-            ErrorKind::ConnectionReset
-        );
-        assert_eq!(
-            client.write(b"x").await.unwrap_err().kind(),
-            ErrorKind::BrokenPipe
-        );
+        assert_eq!(client.read(&mut buf).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert_eq!(client.write(b"x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
     });
 }
 
@@ -95,10 +86,7 @@ fn dropping_with_unread_bytes_resets() {
         // What had arrived can still be read.
         let mut buf = [0; 8];
         assert_eq!(client.read(&mut buf).await.unwrap(), 5);
-        assert_eq!(
-            client.read(&mut buf).await.unwrap_err().kind(),
-            ErrorKind::ConnectionReset
-        );
+        assert_eq!(client.read(&mut buf).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
     });
 }
 
@@ -109,10 +97,7 @@ fn the_first_write_to_a_peer_that_has_gone_is_accepted() {
     drop(server);
     sim.block_on(async {
         assert_eq!(client.write(b"request").await.unwrap(), 7);
-        assert_eq!(
-            client.write(b"more").await.unwrap_err().kind(),
-            ErrorKind::BrokenPipe
-        );
+        assert_eq!(client.write(b"more").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
         // The end of stream came before the reset.
         assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
     });
@@ -200,13 +185,7 @@ fn sockets_are_counted_from_the_first_attempt_to_the_drop() {
     let sim = Sim::new();
     let counts = || {
         let counts = sim.net().counts(ADDR);
-        (
-            counts.connecting,
-            counts.open,
-            counts.peak,
-            counts.attempts,
-            counts.opened,
-        )
+        (counts.connecting, counts.open, counts.peak, counts.attempts, counts.opened)
     };
     assert_eq!(counts(), (0, 0, 0, 0, 0));
     let (client, server) = pair(&sim);
@@ -218,11 +197,7 @@ fn sockets_are_counted_from_the_first_attempt_to_the_drop() {
     drop(hanging);
     assert_eq!(counts(), (0, 1, 2, 2, 1));
     drop(server);
-    assert_eq!(
-        counts(),
-        (0, 1, 2, 2, 1),
-        "the client still holds its socket"
-    );
+    assert_eq!(counts(), (0, 1, 2, 2, 1), "the client still holds its socket");
     drop(client);
     assert_eq!(counts(), (0, 0, 2, 2, 1));
 }
@@ -239,17 +214,10 @@ fn the_connector_and_the_resolver_work_on_the_same_network() {
         let found = runtime.lookup().resolve("api.test", 80).await.unwrap();
         assert_eq!(found, [ADDR.parse().unwrap(), "[::2]:80".parse().unwrap()]);
         assert_eq!(sim.now() - start, secs(2));
-        let error = runtime
-            .lookup()
-            .resolve("other.test", 80)
-            .await
-            .unwrap_err();
+        let error = runtime.lookup().resolve("other.test", 80).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
 
-        let transport = runtime
-            .dialler()
-            .connect(&Target::new(found[0], "api.test"))
-            .await;
+        let transport = runtime.dialler().connect(&Target::new(found[0], "api.test")).await;
         let info = transport.unwrap().info();
         let server = listener.accept().await;
         assert_eq!(info.peer, Some(server.local_addr()));

@@ -1,0 +1,104 @@
+//! Goal: what a user builds on the types keeps compiling, and stays small. Method: the compiler's
+//! own checks, which need no test to run; and the sizes, against bounds with some room to grow.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::marker::PhantomData;
+use std::mem::{size_of, size_of_val};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use evenkeel::rt::sim::Sim;
+use evenkeel::{
+    Body, Builder, Checkout, Config, ConnectionInfo, Driver, Error, LeasedBody, Metrics, Pool,
+    ResponseInfo, Runtime, Select, Server, ServerId, ServerStats, ShutdownReport,
+};
+use http::Request;
+use http_body::Frame;
+
+fn send<T: Send>(_: &T) {}
+
+const _: fn() = || {
+    fn shared<T: Send + Sync + Unpin>() {}
+    fn owned<T: Send + Unpin + 'static>() {}
+
+    shared::<Pool>();
+    shared::<Builder>();
+    shared::<Runtime>();
+    shared::<Server>();
+    shared::<ServerId>();
+    shared::<Select>();
+    shared::<Config>();
+    shared::<Checkout>();
+    shared::<Body>();
+    shared::<LeasedBody<'_>>();
+    shared::<Error>();
+    shared::<Metrics>();
+    shared::<ServerStats>();
+    shared::<ResponseInfo>();
+    shared::<ConnectionInfo>();
+    shared::<ShutdownReport>();
+
+    owned::<Pool>();
+    owned::<Checkout>();
+    owned::<Body>();
+    owned::<Error>();
+    owned::<Driver>();
+};
+
+/// A request's body that can be sent to another thread, and not shared between two.
+#[derive(Default)]
+struct Unshared(PhantomData<Cell<u8>>);
+
+impl http_body::Body for Unshared {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+}
+
+const _: fn(&Pool, Checkout, Body, LeasedBody<'_>) = |pool, mut checkout, body, leased| {
+    let request = || Request::new(Body::empty());
+    send(&pool.get("/"));
+    send(&pool.get(String::new()));
+    send(&pool.send(request()));
+    send(&pool.send(Request::new(Unshared::default())));
+    send(&pool.checkout(Select::new()));
+    send(&pool.shutdown(Duration::ZERO));
+    send(&checkout.send(request()));
+    send(&checkout.into_send(request()));
+    send(&body.bytes());
+    send(&leased.text());
+};
+
+#[test]
+fn results_and_handles_are_as_small_as_a_pointer() {
+    assert_eq!(size_of::<Pool>(), size_of::<usize>());
+    assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
+}
+
+#[test]
+fn loans_bodies_and_futures_are_small() {
+    let sim = Sim::new();
+    let pool = Pool::builder().runtime(sim.runtime()).build().unwrap();
+    let sizes = [
+        ("Checkout", size_of::<Checkout>(), 32),
+        ("Body", size_of::<Body>(), 64),
+        ("LeasedBody", size_of::<LeasedBody<'_>>(), 32),
+        ("get", size_of_val(&pool.get("/")), 2048),
+        ("send", size_of_val(&pool.send(Request::new(Body::empty()))), 2048),
+        ("checkout", size_of_val(&pool.checkout(Select::new())), 1024),
+        ("shutdown", size_of_val(&pool.shutdown(Duration::ZERO)), 512),
+    ];
+    for (name, size, bound) in sizes {
+        println!("{name}: {size} of {bound} bytes");
+        assert!(size <= bound, "{name} has {size} bytes, more than {bound}");
+    }
+}
