@@ -3,14 +3,8 @@
 //! Each function takes arbitrary bytes and panics if a promise of `proto` is broken. The inputs
 //! are made to be written by hand, too: the first bytes choose a variant, the rest is plain HTTP.
 
-#![allow(
-    missing_docs,
-    reason = "compiled for tests and fuzzing only; the module says it all"
-)]
-#![allow(
-    clippy::missing_panics_doc,
-    reason = "a panic is how a target reports what it found"
-)]
+#![allow(missing_docs, reason = "compiled for tests and fuzzing only; the module says it all")]
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a target reports what it found")]
 
 mod request;
 
@@ -42,11 +36,7 @@ pub fn h1_response(input: &[u8]) {
     let [method, pieces, answer @ ..] = input else {
         return;
     };
-    let method = if *method == b'H' {
-        Method::HEAD
-    } else {
-        Method::GET
-    };
+    let method = if *method == b'H' { Method::HEAD } else { Method::GET };
     agree(&method, answer, *pieces);
 }
 
@@ -80,29 +70,18 @@ fn agree(method: &Method, answer: &[u8], pieces: u8) -> Seen {
 
 /// Reads `answer` in pieces of one to `most` bytes, and then the end of the stream.
 fn read(method: &Method, answer: &[u8], most: usize, mut seed: u32) -> Seen {
-    let limits = HeadLimits {
-        max_bytes: 4096,
-        max_fields: 100,
-    };
+    let limits = HeadLimits { max_bytes: 4096, max_fields: 100 };
     let mut exchange = start(method);
     let mut buffer = Buffer::default();
-    let mut seen = Seen {
-        head: None,
-        data: Vec::new(),
-        trailers: None,
-        complete: None,
-        reusable: false,
-    };
+    let mut seen =
+        Seen { head: None, data: Vec::new(), trailers: None, complete: None, reusable: false };
     let (mut used, mut rest) = (0, answer);
     while !rest.is_empty() || used == 0 {
         // A linear congruence is random enough to cut in odd places, and the same each time.
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let n = 1 + (seed >> 16) as usize % most;
-        let (piece, behind) = rest.split_at(if most == usize::MAX {
-            rest.len()
-        } else {
-            n.min(rest.len())
-        });
+        let (piece, behind) =
+            rest.split_at(if most == usize::MAX { rest.len() } else { n.min(rest.len()) });
         rest = behind;
         buffer.put(piece);
         match advance(&mut exchange, &mut buffer, &limits, &mut seen, &mut used) {
@@ -172,17 +151,8 @@ fn advance(
 
 fn start(method: &Method) -> Exchange {
     let headers = HeaderMap::new();
-    let head = RequestHead {
-        method,
-        base_path: "",
-        path: "/",
-        authority: "",
-        headers: &headers,
-    };
-    let body = BodyHint {
-        ended: true,
-        size: SizeHint::with_exact(0),
-    };
+    let head = RequestHead { method, base_path: "", path: "/", authority: "", headers: &headers };
+    let body = BodyHint { ended: true, size: SizeHint::with_exact(0) };
     Exchange::start(&mut Buffer::default(), &head, &body).expect("a plain request")
 }
 
@@ -201,22 +171,14 @@ fn check(method: &Method, seen: &Seen, len: usize) {
         return;
     }
     let coded = head.headers.contains_key(header::TRANSFER_ENCODING);
-    let lengths: Vec<_> = head
-        .headers
-        .get_all(header::CONTENT_LENGTH)
-        .iter()
-        .collect();
+    let lengths: Vec<_> = head.headers.get_all(header::CONTENT_LENGTH).iter().collect();
     if seen.reusable {
         assert!(coded != (lengths.len() == 1), "exactly one framing");
         let closes = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
         assert!(!head.headers.get_all(header::CONNECTION).iter().any(closes));
     }
     if seen.complete.is_some() && !coded && lengths.len() == 1 && seen.reusable {
-        let stated: usize = lengths[0]
-            .to_str()
-            .expect("digits")
-            .parse()
-            .expect("a number");
+        let stated: usize = lengths[0].to_str().expect("digits").parse().expect("a number");
         assert_eq!(stated, seen.data.len());
     }
 }
@@ -228,9 +190,7 @@ mod tests {
 
     /// Runs a target over its committed corpus, and over each seed cut short at every byte.
     fn replay(target: &str, run: fn(&[u8])) {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("fuzz/corpus")
-            .join(target);
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
         let mut seeds = 0;
         for entry in fs::read_dir(&corpus).expect("the corpus") {
             let path = entry.expect("an entry").path();

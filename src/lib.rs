@@ -122,49 +122,64 @@ pub mod lockfree;
 #[cfg(evenkeel_loom)]
 pub mod sync;
 
-macro_rules! unless_modelled {
-    ($($item:item)*) => {$(
-        #[cfg(not(evenkeel_loom))]
-        $item
-    )*};
-}
-
 /// The programs in the README compile.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-unless_modelled! {
-    mod balance;
-    mod config;
-    mod conn;
-    mod error;
-    #[cfg(any(fuzzing, test))]
-    #[doc(hidden)]
-    pub mod fuzzing;
-    mod lockfree;
-    mod metrics;
-    mod policy;
-    mod pool;
-    mod proto;
-    pub mod rt;
-    mod select;
-    mod server;
-    mod sync;
-    mod tasks;
-    mod upstream;
+#[cfg(not(evenkeel_loom))]
+mod balance;
+#[cfg(not(evenkeel_loom))]
+mod config;
+#[cfg(not(evenkeel_loom))]
+mod conn;
+#[cfg(not(evenkeel_loom))]
+mod error;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+#[cfg(not(evenkeel_loom))]
+pub mod fuzzing;
+#[cfg(not(evenkeel_loom))]
+mod lockfree;
+#[cfg(not(evenkeel_loom))]
+mod metrics;
+#[cfg(not(evenkeel_loom))]
+mod policy;
+#[cfg(not(evenkeel_loom))]
+mod pool;
+#[cfg(not(evenkeel_loom))]
+mod proto;
+#[cfg(not(evenkeel_loom))]
+pub mod rt;
+#[cfg(not(evenkeel_loom))]
+mod select;
+#[cfg(not(evenkeel_loom))]
+mod server;
+#[cfg(not(evenkeel_loom))]
+mod sync;
+#[cfg(not(evenkeel_loom))]
+mod tasks;
+#[cfg(not(evenkeel_loom))]
+mod upstream;
 
-    pub use config::Config;
-    pub use error::{Error, ErrorKind, Phase};
-    pub use metrics::{Destroyed, Metrics, ServerStats};
-    pub use pool::{
-        Body, Builder, Checkout, ConnectionInfo, LeasedBody, Pool, ResponseInfo, ShutdownReport,
-    };
-    pub use rt::{
-        BoxFuture, Connector, Liveness, Resolve, Runtime, Sleep, Spawner, Target, Timer, Transport,
-        TransportInfo,
-    };
-    pub use select::Select;
-    pub use server::{Server, ServerId};
-    pub use tasks::Driver;
-}
+#[cfg(not(evenkeel_loom))]
+pub use config::Config;
+#[cfg(not(evenkeel_loom))]
+pub use error::{Error, ErrorKind, Phase};
+#[cfg(not(evenkeel_loom))]
+pub use metrics::{Destroyed, Metrics, ServerStats};
+#[cfg(not(evenkeel_loom))]
+pub use pool::{
+    Body, Builder, Checkout, ConnectionInfo, LeasedBody, Pool, ResponseInfo, ShutdownReport,
+};
+#[cfg(not(evenkeel_loom))]
+pub use rt::{
+    BoxFuture, Connector, Liveness, Resolve, Runtime, Sleep, Spawner, Target, Timer, Transport,
+    TransportInfo,
+};
+#[cfg(not(evenkeel_loom))]
+pub use select::Select;
+#[cfg(not(evenkeel_loom))]
+pub use server::{Server, ServerId};
+#[cfg(not(evenkeel_loom))]
+pub use tasks::Driver;

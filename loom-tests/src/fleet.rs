@@ -2,9 +2,10 @@ use std::task::{Poll, Waker};
 
 use evenkeel::lockfree::gate::Gate;
 use evenkeel::lockfree::idle::{Candidate, Parked, Slot, Take};
-use evenkeel::lockfree::permits::{Limits, Total};
+use evenkeel::lockfree::permits::Limits;
 use evenkeel::lockfree::settle::{Dispose, Site, check_in, close};
 use evenkeel::lockfree::ticket::{Granted, Permit, Ticket};
+use evenkeel::lockfree::total::Total;
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread::{self, JoinHandle};

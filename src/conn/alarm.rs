@@ -51,10 +51,7 @@ impl Alarm {
         let Some(sleep) = &mut self.sleep else {
             return Poll::Pending;
         };
-        let polled = sleep
-            .get_mut()
-            .as_mut()
-            .poll(&mut Context::from_waker(timer));
+        let polled = sleep.get_mut().as_mut().poll(&mut Context::from_waker(timer));
         if polled.is_ready() {
             self.armed = None;
         }
@@ -64,8 +61,6 @@ impl Alarm {
 
 impl fmt::Debug for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Alarm")
-            .field("armed", &self.armed)
-            .finish_non_exhaustive()
+        f.debug_struct("Alarm").field("armed", &self.armed).finish_non_exhaustive()
     }
 }

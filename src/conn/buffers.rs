@@ -15,9 +15,7 @@ pub(crate) struct Buffers {
 impl Buffers {
     /// Keeps at most `keep` buffers (at least one) for the next borrower.
     pub(crate) fn new(keep: usize) -> Self {
-        Self {
-            free: ArrayQueue::new(keep.max(1)),
-        }
+        Self { free: ArrayQueue::new(keep.max(1)) }
     }
 
     pub(crate) fn lend(&self) -> Buffer {

@@ -71,10 +71,7 @@ impl Conn {
         if !self.out.has_memory() {
             self.out = self.shared.buffers.lend();
         }
-        let body = BodyHint {
-            ended: body.is_end_stream(),
-            size: body.size_hint(),
-        };
+        let body = BodyHint { ended: body.is_end_stream(), size: body.size_hint() };
         match Exchange::start(&mut self.out, head, &body) {
             Ok(exchange) => {
                 self.exchange = exchange;
@@ -232,21 +229,11 @@ impl Conn {
     pub(super) fn fail(&mut self, kind: Failed, phase: Phase) -> ExchangeError {
         // A connection that has failed may be kept a while by its owner, but not its caller's task.
         self.wakers.signal.forget_task();
-        let Progress {
-            sent,
-            received,
-            body_taken,
-        } = self.progress;
+        let Progress { sent, received, body_taken } = self.progress;
         if sent || received || !kind.spares_connection() {
             self.dead = true;
         }
-        ExchangeError {
-            kind,
-            phase,
-            sent,
-            received,
-            body_taken,
-        }
+        ExchangeError { kind, phase, sent, received, body_taken }
     }
 }
 

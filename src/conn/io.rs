@@ -25,9 +25,7 @@ impl Conn {
                     slices[0] = IoSlice::new(self.out.data());
                     let first = usize::from(self.out.is_empty());
                     let count = 1 + piece.chunks_vectored(&mut slices[1..]);
-                    transport
-                        .as_mut()
-                        .poll_write_vectored(&mut cx, &slices[first..count])
+                    transport.as_mut().poll_write_vectored(&mut cx, &slices[first..count])
                 }
                 None if self.out.is_empty() => return Poll::Ready(Ok(())),
                 None => transport.as_mut().poll_write(&mut cx, self.out.data()),

@@ -46,12 +46,7 @@ where
 {
     pub(super) fn new(body: Pin<&'b mut B>) -> Self {
         let ended = body.is_end_stream();
-        Self {
-            body,
-            data: None,
-            ended,
-            taken: false,
-        }
+        Self { body, data: None, ended, taken: false }
     }
 
     /// Takes what the body has ready, until a piece is in hand that the buffer has no room for.

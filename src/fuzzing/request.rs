@@ -26,28 +26,15 @@ pub fn h1_roundtrip(input: &[u8]) {
         headers: &headers,
     };
     let known = *kind == b'K';
-    let size = if known {
-        SizeHint::with_exact(body.len() as u64)
-    } else {
-        SizeHint::default()
-    };
-    let hint = BodyHint {
-        ended: known && body.is_empty(),
-        size,
-    };
+    let size = if known { SizeHint::with_exact(body.len() as u64) } else { SizeHint::default() };
+    let hint = BodyHint { ended: known && body.is_empty(), size };
     let mut out = Buffer::default();
     let Ok(mut exchange) = Exchange::start(&mut out, &head, &hint) else {
         return;
     };
     let head_len = out.len();
     let sent = send(&mut exchange, &mut out, body, usize::from(*pieces) + 1);
-    check(
-        &head,
-        &out.data()[..head_len],
-        &out.data()[head_len..],
-        body,
-        sent,
-    );
+    check(&head, &out.data()[..head_len], &out.data()[head_len..], body, sent);
     assert!(!sent || exchange.request_done());
 }
 
@@ -61,10 +48,7 @@ pub(super) fn chunks(body: &[u8], piece: usize) -> Vec<u8> {
         authority: "",
         headers: &headers,
     };
-    let hint = BodyHint {
-        ended: false,
-        size: SizeHint::default(),
-    };
+    let hint = BodyHint { ended: false, size: SizeHint::default() };
     let mut out = Buffer::default();
     let mut exchange = Exchange::start(&mut out, &head, &hint).expect("a plain request");
     out.clear();
@@ -123,36 +107,21 @@ fn check(asked: &RequestHead<'_>, head: &[u8], sent: &[u8], body: &[u8], whole: 
 
     let field = |name: &HeaderName| {
         let same = |field: &&httparse::Header<'_>| field.name.eq_ignore_ascii_case(name.as_str());
-        parsed
-            .headers
-            .iter()
-            .filter(same)
-            .map(|field| field.value)
-            .collect::<Vec<_>>()
+        parsed.headers.iter().filter(same).map(|field| field.value).collect::<Vec<_>>()
     };
     for name in asked.headers.keys() {
-        let expected: Vec<_> = asked
-            .headers
-            .get_all(name)
-            .iter()
-            .map(|value| value.as_bytes().trim_ascii())
-            .collect();
+        let expected: Vec<_> =
+            asked.headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii()).collect();
         if *name != header::CONTENT_LENGTH {
             assert_eq!(field(name), expected, "{name}");
         }
     }
     assert_eq!(field(&header::HOST).len(), 1);
-    let (lengths, codings) = (
-        field(&header::CONTENT_LENGTH),
-        field(&header::TRANSFER_ENCODING),
-    );
+    let (lengths, codings) = (field(&header::CONTENT_LENGTH), field(&header::TRANSFER_ENCODING));
     match (lengths.as_slice(), codings.as_slice()) {
         ([], []) => assert!(sent.is_empty()),
         ([length], []) => {
-            let stated: usize = std::str::from_utf8(length)
-                .expect("digits")
-                .parse()
-                .expect("fits");
+            let stated: usize = std::str::from_utf8(length).expect("digits").parse().expect("fits");
             assert!(sent.len() <= stated, "never more than was stated");
             assert!(!whole || (sent == body && sent.len() == stated));
         }
@@ -162,10 +131,7 @@ fn check(asked: &RequestHead<'_>, head: &[u8], sent: &[u8], body: &[u8], whole: 
             let mut answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
             answer.extend_from_slice(sent);
             let seen = super::read(&Method::GET, &answer, usize::MAX, 0);
-            assert_eq!(
-                (seen.data.as_slice(), seen.complete),
-                (body, Some(answer.len()))
-            );
+            assert_eq!((seen.data.as_slice(), seen.complete), (body, Some(answer.len())));
         }
         both => panic!("two framings: {both:?}"),
     }

@@ -37,7 +37,8 @@
 use std::fmt;
 
 use super::idle::{AfterPark, Idle};
-use super::permits::{Ledger, Limits, Need};
+use super::permits::{Ledger, Limits};
+use super::total::Need;
 use super::waiters::{Grant, Line, Node, SWEEP, Wants, Woken};
 use crate::sync::{Arc, AtomicBool, AtomicU32, CachePadded, Ordering, Queue, UnsafeCell};
 

@@ -3,7 +3,8 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`idle`] | the set of parked connections: words of flags over a slab |
-//! | [`permits`] | who may open a socket: per server, and in total |
+//! | [`permits`] | who may open a socket: the counts of one server |
+//! | [`total`] | the permits of all servers together, and the servers that lack one |
 //! | [`waiters`] | those in line, and what they are given |
 //! | [`gate`] | one server: its idle set, permits and line, and the function that pairs them |
 //! | [`settle`] | several servers and one total: who is served when something comes free |
@@ -33,4 +34,5 @@ pub mod permits;
 pub mod settle;
 pub mod snapshot;
 pub mod ticket;
+pub mod total;
 pub mod waiters;

@@ -31,8 +31,8 @@ use std::thread;
 
 use super::gate::Gate;
 use super::idle::{AfterPark, Candidate, Parked, Slot};
-use super::permits::{Need, Total};
 use super::ticket::Permit;
+use super::total::{Need, Total};
 use super::waiters::Woken;
 
 /// A server, as seen from here.

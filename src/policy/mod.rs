@@ -1,4 +1,4 @@
 //! Decisions, sans I/O: facts and the time are arguments.
 
-pub(crate) mod reuse;
 pub(crate) mod retry;
+pub(crate) mod reuse;

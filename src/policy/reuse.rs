@@ -83,10 +83,7 @@ mod tests {
 
     #[test]
     fn the_smaller_limit_holds_when_the_floor_s_is_the_shorter() {
-        let config = Config {
-            max_idle_time: Duration::from_secs(1),
-            ..Config::default()
-        };
+        let config = Config { max_idle_time: Duration::from_secs(1), ..Config::default() };
         let limits = IdleLimits::new(&config);
         assert!(limits.is_expired(1000, || 1));
         assert_eq!(limits.expires_in(0, 1), 1000);

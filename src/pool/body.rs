@@ -112,9 +112,8 @@ where
 }
 
 fn text(bytes: Bytes) -> Result<String, Error> {
-    String::from_utf8(bytes.into()).map_err(|source| {
-        Error::new(ErrorKind::Body, "the body is not UTF-8").with_source(source)
-    })
+    String::from_utf8(bytes.into())
+        .map_err(|source| Error::new(ErrorKind::Body, "the body is not UTF-8").with_source(source))
 }
 
 impl http_body::Body for Body {
@@ -284,9 +283,10 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
     /// `None` if there is nothing more to come.
     fn new(lease: L, ok: bool, attempts: u32) -> Option<Self> {
         let mut incoming = Self { lease: Some(lease), ok, attempts };
-        let complete = incoming.lease.as_mut().is_some_and(|lease| {
-            lease.borrow_mut().conn().is_body_complete()
-        });
+        let complete = incoming
+            .lease
+            .as_mut()
+            .is_some_and(|lease| lease.borrow_mut().conn().is_body_complete());
         if complete {
             incoming.finish(Ended::Whole);
             return None;

@@ -103,10 +103,7 @@ impl Checkout {
     ///
     /// # Cancel safety
     /// If the future is dropped after the request was begun, the connection is of no further use.
-    pub async fn send<B>(
-        &mut self,
-        request: Request<B>,
-    ) -> Result<Response<LeasedBody<'_>>, Error>
+    pub async fn send<B>(&mut self, request: Request<B>) -> Result<Response<LeasedBody<'_>>, Error>
     where
         B: http_body::Body,
         B::Error: Into<BoxError>,

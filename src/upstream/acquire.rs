@@ -187,10 +187,7 @@ impl Missed {
 
 /// Stands in line at one server, and dials if that is what it is given. With a connection that
 /// was parked comes the time since when.
-async fn wait_at(
-    backend: &Arc<Backend>,
-    wish: &Wish<'_>,
-) -> Result<Found, Missed> {
+async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Found, Missed> {
     // Dropped last: by then all that had been granted here has been given back.
     let _told = Told(backend.clone());
     let mut ticket = Ticket::enter(&**backend, wish.class).map_err(|refused| match refused {

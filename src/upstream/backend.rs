@@ -12,8 +12,9 @@ use crate::conn::Signal;
 use crate::lockfree::ewma::Ewma;
 use crate::lockfree::gate::Gate;
 use crate::lockfree::idle::{Candidate, Slot};
-use crate::lockfree::permits::{Limits, Total};
+use crate::lockfree::permits::Limits;
 use crate::lockfree::settle::{Dispose, Site};
+use crate::lockfree::total::Total;
 use crate::server::{Server, ServerId};
 
 /// A new sample's weight in the average response time: 1/2^3.

@@ -98,8 +98,7 @@ fn open(
         let limit = hub.now() + hub.config.connect_timeout;
         let limit = deadline.map_or(limit, |deadline| deadline.min(limit));
         let keep_alive = hub.config.keep_alive_timeout;
-        let dialled =
-            dial(hub.runtime(), server.host(), server.port(), keep_alive, limit).await;
+        let dialled = dial(hub.runtime(), server.host(), server.port(), keep_alive, limit).await;
         match dialled {
             Ok(transport) => {
                 let slot = opening.permit.connected(thread_hint());
@@ -147,10 +146,8 @@ pub(super) fn dial_failed(backend: &Backend, error: DialError) -> Error {
     };
     let phase = error.phase();
     let (message, source) = error.into_parts();
-    let error = Error::new(kind, message)
-        .at(phase)
-        .of_server(backend.server.shared_url())
-        .retry_safe(true);
+    let error =
+        Error::new(kind, message).at(phase).of_server(backend.server.shared_url()).retry_safe(true);
     match source {
         Some(source) => error.with_source(source),
         None => error,

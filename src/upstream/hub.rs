@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::conn::ConnShared;
 use crate::lockfree::counter::Max;
 use crate::lockfree::lifecycle::Lifecycle;
-use crate::lockfree::permits::Total;
+use crate::lockfree::total::Total;
 use crate::policy::reuse::IdleLimits;
 use crate::rt::{BoxFuture, Runtime};
 use crate::sync::{AtomicBool, Ordering, Queue, TaskCell};

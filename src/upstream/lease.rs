@@ -42,11 +42,7 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// A new connection's first loan.
-    pub(super) fn born(
-        backend: Arc<Backend>,
-        transport: Box<dyn Transport>,
-        slot: Slot,
-    ) -> Self {
+    pub(super) fn born(backend: Arc<Backend>, transport: Box<dyn Transport>, slot: Slot) -> Self {
         let hub = &backend.hub;
         let signal = backend.signal(&slot);
         let conn = Conn::new(transport, hub.conns.clone(), signal, hub.now());

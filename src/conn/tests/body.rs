@@ -20,14 +20,9 @@ fn the_connection_is_free_with_the_last_data_not_one_poll_later() {
     ] {
         let mut world = World::new();
         respond(&mut world, response);
-        let Poll::Ready(Some(Ok(frame))) = world.poll_frame() else {
-            panic!()
-        };
+        let Poll::Ready(Some(Ok(frame))) = world.poll_frame() else { panic!() };
         assert_eq!(frame.into_data().unwrap(), "hello");
-        assert!(
-            world.conn.is_body_complete() && world.conn.is_reusable(),
-            "{response}"
-        );
+        assert!(world.conn.is_body_complete() && world.conn.is_reusable(), "{response}");
         assert_eq!(world.shared.buffers.kept(), 1);
         assert!(matches!(world.poll_frame(), Poll::Ready(None)));
     }
@@ -44,14 +39,10 @@ fn trailers_come_after_the_data_and_are_waited_for() {
         } else {
             respond(&mut world, &format!("{CHUNKED}5\r\nhello\r\n{end}"));
         }
-        let Poll::Ready(Some(Ok(frame))) = world.poll_frame() else {
-            panic!()
-        };
+        let Poll::Ready(Some(Ok(frame))) = world.poll_frame() else { panic!() };
         assert_eq!(frame.into_data().unwrap(), "hello");
         assert!(!world.conn.is_body_complete() && !world.conn.is_reusable());
-        let Poll::Ready(Some(Ok(frame))) = world.poll_frame() else {
-            panic!()
-        };
+        let Poll::Ready(Some(Ok(frame))) = world.poll_frame() else { panic!() };
         assert_eq!(frame.into_trailers().unwrap()["x-sum"], "7");
         assert!(world.conn.is_body_complete() && world.conn.is_reusable());
         assert!(matches!(world.poll_frame(), Poll::Ready(None)));
@@ -64,10 +55,7 @@ fn a_body_larger_than_the_buffer_comes_in_frames() {
     let body = "0123456789abcdef".repeat(8 * 1024);
     respond(
         &mut world,
-        &format!(
-            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        ),
+        &format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()),
     );
     assert_eq!(world.conn.size_hint().exact(), Some(body.len() as u64));
     assert!(world.read_body().unwrap() == body.as_bytes());
@@ -89,10 +77,7 @@ fn a_body_waits_for_data_and_goes_on() {
 #[test]
 fn an_unwanted_body_that_is_here_is_drained() {
     let mut world = World::new();
-    respond(
-        &mut world,
-        "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf,",
-    );
+    respond(&mut world, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf,");
     world.wire.answers("half.");
     assert!(world.conn.drain() && world.conn.is_reusable());
     assert_eq!(world.shared.buffers.kept(), 1);
@@ -105,26 +90,17 @@ fn an_unwanted_body_that_is_here_is_drained() {
     let mut world = World::new();
     respond(&mut world, &format!("{CHUNKED}1\r\na\r\n0\r\nx: y\r\n\r\n"));
     assert!(world.poll_frame().is_ready());
-    assert!(
-        !world.conn.is_reusable(),
-        "its trailers were not asked for yet"
-    );
+    assert!(!world.conn.is_reusable(), "its trailers were not asked for yet");
     assert!(world.conn.drain() && world.conn.is_reusable());
 }
 
 #[test]
 fn an_unwanted_body_that_is_not_here_is_not_waited_for() {
     let mut world = World::new();
-    respond(
-        &mut world,
-        "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf,",
-    );
+    respond(&mut world, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf,");
     assert!(!world.conn.drain() && !world.conn.is_reusable());
     let mut world = World::new();
-    respond(
-        &mut world,
-        "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf,",
-    );
+    respond(&mut world, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf,");
     world.wire.reads(Read::Eof);
     assert!(!world.conn.drain() && !world.conn.is_reusable());
     let mut world = World::new();
@@ -137,19 +113,13 @@ fn an_unwanted_body_at_the_bound_is_drained_and_one_over_is_not_even_read() {
     for (over, drained) in [(0, true), (1, false)] {
         let mut world = World::new();
         let len = MAX_DRAIN + over;
-        respond(
-            &mut world,
-            &format!("HTTP/1.1 200 OK\r\ncontent-length: {len}\r\n\r\n"),
-        );
+        respond(&mut world, &format!("HTTP/1.1 200 OK\r\ncontent-length: {len}\r\n\r\n"));
         let before = world.conn.bytes_in();
         let body = "x".repeat(usize::try_from(len).unwrap());
         world.wire.answers(body);
         assert_eq!(world.conn.drain(), drained);
         assert_eq!(world.conn.is_reusable(), drained);
-        assert_eq!(
-            world.conn.bytes_in() - before,
-            if drained { len } else { 0 }
-        );
+        assert_eq!(world.conn.bytes_in() - before, if drained { len } else { 0 });
     }
     // Without a stated length it is read up to the bound.
     let mut world = World::new();

@@ -23,26 +23,15 @@ struct Plan {
 
 fn plan(random: &mut fastrand::Rng) -> Plan {
     let bytes = |random: &mut fastrand::Rng, most| -> Vec<u8> {
-        let len = if random.u8(..4) == 0 {
-            random.usize(..most)
-        } else {
-            random.usize(..100)
-        };
-        (0..len)
-            .map(|_| random.alphanumeric().to_ascii_lowercase())
-            .map(|c| c as u8)
-            .collect()
+        let len = if random.u8(..4) == 0 { random.usize(..most) } else { random.usize(..100) };
+        (0..len).map(|_| random.alphanumeric().to_ascii_lowercase()).map(|c| c as u8).collect()
     };
     Plan {
         body: bytes(random, 60_000),
         known: random.bool(),
         answer: bytes(random, 60_000),
         cut_short: random.u8(..10) == 0,
-        patience: if random.u8(..5) == 0 {
-            random.usize(..20)
-        } else {
-            usize::MAX
-        },
+        patience: if random.u8(..5) == 0 { random.usize(..20) } else { usize::MAX },
     }
 }
 
@@ -199,8 +188,5 @@ fn exchanges_are_whole_or_the_connection_is_not_reusable() {
             std::panic::resume_unwind(panic);
         }
     }
-    assert!(
-        ended > 100 && given_up > 20,
-        "{ended} ended, {given_up} given up"
-    );
+    assert!(ended > 100 && given_up > 20, "{ended} ended, {given_up} given up");
 }

@@ -104,16 +104,10 @@ pub(super) struct World {
 }
 
 impl World {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "an `Instant` to count from has no other source"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "an `Instant` to count from has no other source")]
     pub(super) fn new() -> Self {
-        let (wire, clock, start) = (
-            Arc::new(Wire::default()),
-            Arc::new(Clock::default()),
-            Instant::now(),
-        );
+        let (wire, clock, start) =
+            (Arc::new(Wire::default()), Arc::new(Clock::default()), Instant::now());
         let shared = Arc::new(ConnShared {
             runtime: Runtime::custom(Hands(clock.clone(), start), Nowhere, Nowhere),
             buffers: Buffers::new(8),
@@ -121,14 +115,7 @@ impl World {
         });
         let signal = Arc::<Signal>::default();
         let conn = Conn::new(wire.transport(), shared.clone(), signal.clone(), start);
-        Self {
-            signal,
-            conn,
-            wire,
-            clock,
-            shared,
-            start,
-        }
+        Self { signal, conn, wire, clock, shared, start }
     }
 
     /// A moment, in milliseconds since the world began.
@@ -145,9 +132,7 @@ impl World {
     /// Sends a POST that must be answered without waiting.
     pub(super) fn post(&mut self, body: Script) -> Result<http::Response<()>, ExchangeError> {
         let headers = HeaderMap::new();
-        now(self
-            .conn
-            .request(&post(&headers), Box::pin(body).as_mut(), None))
+        now(self.conn.request(&post(&headers), Box::pin(body).as_mut(), None))
     }
 
     /// Reads the body to its end, which must come without waiting.
@@ -170,13 +155,7 @@ impl World {
 }
 
 fn head<'a>(method: &'a Method, headers: &'a HeaderMap) -> RequestHead<'a> {
-    RequestHead {
-        method,
-        base_path: "",
-        path: "/",
-        authority: "test",
-        headers,
-    }
+    RequestHead { method, base_path: "", path: "/", authority: "test", headers }
 }
 
 pub(super) fn get(headers: &HeaderMap) -> RequestHead<'_> {
@@ -218,18 +197,11 @@ pub(super) struct Script {
 
 impl Script {
     pub(super) fn new(length: Option<u64>, pieces: impl IntoIterator<Item = Piece>) -> Self {
-        Self {
-            pieces: pieces.into_iter().collect(),
-            length,
-            ended: false,
-        }
+        Self { pieces: pieces.into_iter().collect(), length, ended: false }
     }
 
     pub(super) fn known(data: &'static [u8]) -> Self {
-        Self::new(
-            Some(data.len() as u64),
-            [Piece::Data(Bytes::from_static(data))],
-        )
+        Self::new(Some(data.len() as u64), [Piece::Data(Bytes::from_static(data))])
     }
 }
 
@@ -263,7 +235,6 @@ impl Body for Script {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length
-            .map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

@@ -13,26 +13,18 @@ fn a_peer_that_closes_without_a_byte_is_told_apart() {
     world.wire.reads(Read::Eof);
     let error = world.get().unwrap_err();
     assert!(matches!(error.kind, ExchangeErrorKind::Eof));
-    assert_eq!(
-        (error.sent, error.received, error.phase),
-        (true, false, Phase::Response)
-    );
+    assert_eq!((error.sent, error.received, error.phase), (true, false, Phase::Response));
     assert!(!world.conn.is_reusable());
 }
 
 #[test]
 fn a_head_cut_short_is_an_error() {
     let mut world = World::new();
-    world
-        .wire
-        .answers("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n");
+    world.wire.answers("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n");
     world.wire.reads(Read::Eof);
     let error = world.get().unwrap_err();
     assert!(matches!(error.kind, ExchangeErrorKind::Eof));
-    assert_eq!(
-        (error.sent, error.received, error.phase),
-        (true, true, Phase::Response)
-    );
+    assert_eq!((error.sent, error.received, error.phase), (true, true, Phase::Response));
 }
 
 #[test]
@@ -71,10 +63,7 @@ fn a_body_cut_short_is_an_error_by_whichever_end() {
             });
             world.get().unwrap();
             let error = world.read_body().unwrap_err();
-            assert_eq!(
-                (error.sent, error.received, error.phase),
-                (true, true, Phase::Body)
-            );
+            assert_eq!((error.sent, error.received, error.phase), (true, true, Phase::Body));
             assert_eq!(matches!(error.kind, ExchangeErrorKind::Eof), !reset);
             assert!(!world.conn.is_reusable());
             let again = world.poll_frame();
@@ -119,32 +108,17 @@ fn a_body_until_close_ends_with_the_stream_but_not_with_a_reset() {
     world.wire.answers("HTTP/1.1 200 OK\r\n\r\nabc");
     world.wire.reads(Read::Fail(io::ErrorKind::ConnectionReset));
     world.get().unwrap();
-    assert!(matches!(
-        world.read_body().unwrap_err().kind,
-        ExchangeErrorKind::Io(_)
-    ));
+    assert!(matches!(world.read_body().unwrap_err().kind, ExchangeErrorKind::Io(_)));
 }
 
 #[test]
 fn junk_is_a_protocol_error_and_the_end_of_the_connection() {
     for (junk, expected) in [
         ("SSH-2.0-OpenSSH\r\n", ProtocolError::NotHttp1),
-        (
-            "HTTP/1.1 200 OK\r\ncontent-length: 5, 6\r\n\r\n",
-            ProtocolError::ContentLength,
-        ),
-        (
-            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
-            ProtocolError::TransferEncoding,
-        ),
-        (
-            "HTTP/1.1 101 Switching\r\nupgrade: h2c\r\n\r\n",
-            ProtocolError::Upgrade,
-        ),
-        (
-            "HTTP/1.1 200 OK\r\na: b\r\n c\r\n\r\n",
-            ProtocolError::Folded,
-        ),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 5, 6\r\n\r\n", ProtocolError::ContentLength),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n", ProtocolError::TransferEncoding),
+        ("HTTP/1.1 101 Switching\r\nupgrade: h2c\r\n\r\n", ProtocolError::Upgrade),
+        ("HTTP/1.1 200 OK\r\na: b\r\n c\r\n\r\n", ProtocolError::Folded),
     ] {
         let mut world = World::new();
         world.wire.answers(junk);
@@ -157,9 +131,7 @@ fn junk_is_a_protocol_error_and_the_end_of_the_connection() {
 #[test]
 fn a_flood_of_interim_responses_ends() {
     let mut world = World::new();
-    world
-        .wire
-        .answers("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000));
+    world.wire.answers("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000));
     let error = world.get().unwrap_err();
     let expected = ProtocolError::TooManyInterim;
     assert!(matches!(error.kind, ExchangeErrorKind::Protocol(found) if found == expected));
@@ -185,17 +157,11 @@ fn a_head_without_end_ends_at_the_limit() {
 fn bad_chunks_are_reported_behind_the_data_that_was_good() {
     let mut world = World::new();
     let chunks = "5\r\nhello\r\nzz\r\n";
-    world.wire.answers(format!(
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}"
-    ));
+    world.wire.answers(format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}"));
     world.get().unwrap();
-    let std::task::Poll::Ready(Some(Ok(frame))) = world.poll_frame() else {
-        panic!()
-    };
+    let std::task::Poll::Ready(Some(Ok(frame))) = world.poll_frame() else { panic!() };
     assert_eq!(frame.into_data().unwrap(), "hello");
-    let std::task::Poll::Ready(Some(Err(error))) = world.poll_frame() else {
-        panic!()
-    };
+    let std::task::Poll::Ready(Some(Err(error))) = world.poll_frame() else { panic!() };
     let expected = ProtocolError::Chunk;
     assert!(matches!(error.kind, ExchangeErrorKind::Protocol(found) if found == expected));
     assert!(!world.conn.is_reusable());
@@ -205,9 +171,7 @@ fn bad_chunks_are_reported_behind_the_data_that_was_good() {
 fn an_answer_to_nothing_is_never_taken_for_ours() {
     let mut world = World::new();
     world.wire.writes(Write::Pending);
-    world
-        .wire
-        .answers("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n");
+    world.wire.answers("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n");
     let error = world.post(Script::known(b"hello")).unwrap_err();
     let expected = ProtocolError::Unsolicited;
     assert!(matches!(error.kind, ExchangeErrorKind::Protocol(found) if found == expected));
@@ -215,9 +179,7 @@ fn an_answer_to_nothing_is_never_taken_for_ours() {
 
     let mut world = World::new();
     world.wire.writes(Write::Fail(io::ErrorKind::BrokenPipe));
-    world
-        .wire
-        .answers("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n");
+    world.wire.answers("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n");
     let error = world.get().unwrap_err();
     assert!(matches!(error.kind, ExchangeErrorKind::Io(_)) && !error.sent);
 }

@@ -10,19 +10,11 @@ use super::*;
 #[test]
 fn a_get_is_one_write_and_leaves_the_connection_reusable() {
     let mut world = World::new();
-    world
-        .wire
-        .answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nx-a: b\r\n\r\nhello");
+    world.wire.answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nx-a: b\r\n\r\nhello");
     let response = world.get().unwrap();
-    assert_eq!(
-        (response.status(), response.version()),
-        (StatusCode::OK, Version::HTTP_11)
-    );
+    assert_eq!((response.status(), response.version()), (StatusCode::OK, Version::HTTP_11));
     assert_eq!(response.headers()["x-a"], "b");
-    assert_eq!(
-        world.wire.written(),
-        [b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"]
-    );
+    assert_eq!(world.wire.written(), [b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"]);
     assert_eq!(world.conn.size_hint().exact(), Some(5));
     assert!(!world.conn.is_reusable() && !world.conn.is_body_complete());
     assert_eq!(world.read_body().unwrap(), b"hello");
@@ -35,9 +27,7 @@ fn a_get_is_one_write_and_leaves_the_connection_reusable() {
 fn one_buffer_serves_a_small_exchange_and_comes_back() {
     let mut world = World::new();
     for _ in 0..3 {
-        world
-            .wire
-            .answers("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+        world.wire.answers("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
         assert_eq!(world.get().unwrap().status(), 200);
         assert!(world.conn.input.has_memory() && !world.conn.out.has_memory());
         assert_eq!(world.read_body().unwrap(), b"hi");
@@ -49,11 +39,7 @@ fn one_buffer_serves_a_small_exchange_and_comes_back() {
 
 #[test]
 fn a_response_without_a_body_frees_the_connection_with_its_head() {
-    for status in [
-        "204 No Content",
-        "304 Not Modified",
-        "200 OK\r\ncontent-length: 0",
-    ] {
+    for status in ["204 No Content", "304 Not Modified", "200 OK\r\ncontent-length: 0"] {
         let mut world = World::new();
         world.wire.answers(format!("HTTP/1.1 {status}\r\n\r\n"));
         world.get().unwrap();
@@ -98,9 +84,7 @@ fn a_response_in_single_bytes_with_waits_between_is_the_same() {
 fn a_head_larger_than_a_buffer_is_read_and_its_giant_buffer_let_go() {
     let mut world = World::new();
     let value = "v".repeat(40_000);
-    world
-        .wire
-        .answers(format!("HTTP/1.1 204 No Content\r\nx: {value}\r\n\r\n"));
+    world.wire.answers(format!("HTTP/1.1 204 No Content\r\nx: {value}\r\n\r\n"));
     assert_eq!(world.get().unwrap().headers()["x"], value);
     assert!(world.conn.is_reusable());
     assert_eq!(world.shared.buffers.kept(), 0);
@@ -109,9 +93,7 @@ fn a_head_larger_than_a_buffer_is_read_and_its_giant_buffer_let_go() {
 #[test]
 fn whoever_says_close_gets_it() {
     let mut world = World::new();
-    world
-        .wire
-        .answers("HTTP/1.1 204 No Content\r\nConnection: x, CLOSE\r\n\r\n");
+    world.wire.answers("HTTP/1.1 204 No Content\r\nConnection: x, CLOSE\r\n\r\n");
     world.get().unwrap();
     assert!(world.conn.is_body_complete() && !world.conn.is_reusable());
 
@@ -126,9 +108,7 @@ fn whoever_says_close_gets_it() {
 #[test]
 fn the_peers_keep_alive_is_kept_for_the_pool() {
     let mut world = World::new();
-    world
-        .wire
-        .answers("HTTP/1.1 204 No Content\r\nkeep-alive: timeout=5, max=9\r\n\r\n");
+    world.wire.answers("HTTP/1.1 204 No Content\r\nkeep-alive: timeout=5, max=9\r\n\r\n");
     world.get().unwrap();
     assert_eq!(world.conn.peer_keep_alive(), Some(Duration::from_secs(5)));
 }
@@ -182,17 +162,10 @@ fn a_request_dropped_at_any_poll_is_not_reusable_unless_nothing_was_sent() {
             }
         }
         let untouched = polls < 2;
-        assert_eq!(
-            world.conn.is_reusable(),
-            untouched,
-            "dropped after {polls} polls"
-        );
+        assert_eq!(world.conn.is_reusable(), untouched, "dropped after {polls} polls");
         let held = world.conn.out.has_memory() || world.conn.input.has_memory();
         assert_eq!(held, !untouched);
         drop(world.conn);
-        assert!(
-            world.shared.buffers.kept() >= polls.min(1),
-            "its buffers come back"
-        );
+        assert!(world.shared.buffers.kept() >= polls.min(1), "its buffers come back");
     }
 }

@@ -52,12 +52,7 @@ fn a_request_that_need_not_wait_touches_no_timer() {
     world.wire.answers(OK);
     let headers = HeaderMap::new();
     let deadline = world.at(1000);
-    double::now(
-        world
-            .conn
-            .request(&get(&headers), empty().as_mut(), deadline),
-    )
-    .unwrap();
+    double::now(world.conn.request(&get(&headers), empty().as_mut(), deadline)).unwrap();
     assert_eq!(world.clock.asked(), (0, 0, 0));
     get_with_a_wait(&mut world, None);
     assert_eq!(world.clock.asked(), (0, 0, 0));
@@ -116,10 +111,7 @@ fn a_sleep_set_for_an_earlier_request_fires_early_once_and_is_set_again() {
     assert_eq!(world.clock.asked(), (1, 1, 3));
     world.clock.turn(3000);
     assert_eq!(count.seen(), 2);
-    assert!(matches!(
-        poll_with(request.as_mut(), &waker),
-        Poll::Ready(Err(_))
-    ));
+    assert!(matches!(poll_with(request.as_mut(), &waker), Poll::Ready(Err(_))));
 }
 
 #[test]
@@ -128,15 +120,8 @@ fn a_deadline_that_has_passed_already_ends_the_first_wait() {
     world.clock.turn(50);
     let headers = HeaderMap::new();
     let deadline = world.at(10);
-    let result = double::now(
-        world
-            .conn
-            .request(&get(&headers), empty().as_mut(), deadline),
-    );
-    assert!(matches!(
-        result.unwrap_err().kind,
-        ExchangeErrorKind::Timeout
-    ));
+    let result = double::now(world.conn.request(&get(&headers), empty().as_mut(), deadline));
+    assert!(matches!(result.unwrap_err().kind, ExchangeErrorKind::Timeout));
 }
 
 #[test]
@@ -146,12 +131,7 @@ fn the_deadline_holds_while_the_body_is_read_even_if_data_never_ends() {
         let headers = HeaderMap::new();
         let deadline = world.at(1000);
         world.wire.answers("HTTP/1.1 200 OK\r\n\r\n");
-        double::now(
-            world
-                .conn
-                .request(&get(&headers), empty().as_mut(), deadline),
-        )
-        .unwrap();
+        double::now(world.conn.request(&get(&headers), empty().as_mut(), deadline)).unwrap();
         assert!(world.poll_frame().is_pending());
         assert_eq!(world.clock.asked(), (1, 0, 1));
         if endless {
@@ -161,9 +141,7 @@ fn the_deadline_holds_while_the_body_is_read_even_if_data_never_ends() {
             assert!(matches!(world.poll_frame(), Poll::Ready(Some(Ok(_)))));
         }
         world.clock.turn(1000);
-        let Poll::Ready(Some(Err(error))) = world.poll_frame() else {
-            panic!()
-        };
+        let Poll::Ready(Some(Err(error))) = world.poll_frame() else { panic!() };
         assert!(matches!(error.kind, ExchangeErrorKind::Timeout));
         assert_eq!(error.phase, Phase::Body);
         assert!(matches!(world.poll_frame(), Poll::Ready(Some(Err(_)))));
@@ -182,9 +160,7 @@ fn a_deadline_that_passes_before_anything_is_sent_does_no_harm() {
         assert!(poll(request.as_mut()).is_pending());
         world.wire.writes(double::Write::Pending);
         world.clock.turn(1000);
-        let Poll::Ready(Err(error)) = poll(request.as_mut()) else {
-            panic!()
-        };
+        let Poll::Ready(Err(error)) = poll(request.as_mut()) else { panic!() };
         assert_eq!((error.phase, error.sent), (Phase::Write, false));
     }
     assert!(world.conn.is_reusable());
@@ -202,24 +178,18 @@ fn a_cut_from_outside_wakes_the_task_and_ends_the_exchange() {
         assert!(poll_with(request.as_mut(), &waker).is_pending());
         signal.cut();
         assert_eq!(count.seen(), 1);
-        let Poll::Ready(Err(error)) = poll_with(request.as_mut(), &waker) else {
-            panic!()
-        };
+        let Poll::Ready(Err(error)) = poll_with(request.as_mut(), &waker) else { panic!() };
         assert!(matches!(error.kind, ExchangeErrorKind::Cut) && error.sent);
     }
     assert!(!world.conn.is_reusable());
 
     let mut world = World::new();
-    world
-        .wire
-        .answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
+    world.wire.answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
     world.get().unwrap();
     assert!(world.poll_frame().is_pending());
     world.signal.cut();
     world.wire.answers("hello");
-    let Poll::Ready(Some(Err(error))) = world.poll_frame() else {
-        panic!()
-    };
+    let Poll::Ready(Some(Err(error))) = world.poll_frame() else { panic!() };
     assert!(matches!(error.kind, ExchangeErrorKind::Cut));
 }
 
@@ -227,15 +197,11 @@ fn a_cut_from_outside_wakes_the_task_and_ends_the_exchange() {
 fn a_cut_holds_for_data_that_is_here_already() {
     let mut world = World::new();
     let chunks = "1\r\na\r\n1\r\nb\r\n0\r\n\r\n";
-    world.wire.answers(format!(
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}"
-    ));
+    world.wire.answers(format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}"));
     world.get().unwrap();
     assert!(matches!(world.poll_frame(), Poll::Ready(Some(Ok(_)))));
     world.signal.cut();
-    let Poll::Ready(Some(Err(error))) = world.poll_frame() else {
-        panic!()
-    };
+    let Poll::Ready(Some(Err(error))) = world.poll_frame() else { panic!() };
     assert!(matches!(error.kind, ExchangeErrorKind::Cut));
 }
 
@@ -275,16 +241,10 @@ fn a_connection_that_was_given_up_keeps_no_task_alive() {
         {
             let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
             assert!(poll_with(request.as_mut(), &waker).is_pending());
-            assert_eq!(
-                Arc::strong_count(&count),
-                3,
-                "the connection has to wake it"
-            );
+            assert_eq!(Arc::strong_count(&count), 3, "the connection has to wake it");
             match ended_by {
                 "an error" => world.wire.reads(double::Read::Eof),
-                _ => world
-                    .wire
-                    .answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"),
+                _ => world.wire.answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"),
             }
             if ended_by != "dropping the request" {
                 assert!(poll_with(request.as_mut(), &waker).is_ready());

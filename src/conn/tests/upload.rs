@@ -22,10 +22,7 @@ fn head_and_small_body_are_one_write() {
     world.wire.answers(OK);
     world.post(Script::known(b"hello")).unwrap();
     let written = world.wire.written();
-    assert_eq!(
-        written,
-        [format!("{HEAD}content-length: 5\r\n\r\nhello").as_bytes()]
-    );
+    assert_eq!(written, [format!("{HEAD}content-length: 5\r\n\r\nhello").as_bytes()]);
     assert!(world.conn.is_reusable());
 }
 
@@ -33,12 +30,7 @@ fn head_and_small_body_are_one_write() {
 fn pieces_that_are_ready_at_once_are_one_write_with_the_end_of_the_chunks() {
     let mut world = World::new();
     world.wire.answers(OK);
-    world
-        .post(Script::new(
-            None,
-            [data("hello"), data(""), data(", world")],
-        ))
-        .unwrap();
+    world.post(Script::new(None, [data("hello"), data(""), data(", world")])).unwrap();
     let chunks = "5\r\nhello\r\n7\r\n, world\r\n0\r\n\r\n";
     let expected = format!("{HEAD}transfer-encoding: chunked\r\n\r\n{chunks}");
     assert_eq!(world.wire.written(), [expected.as_bytes()]);
@@ -51,15 +43,8 @@ fn trailers_of_the_body_are_sent_behind_its_chunks() {
     world.wire.answers(OK);
     let mut trailers = HeaderMap::new();
     trailers.insert("x-sum", HeaderValue::from_static("9"));
-    world
-        .post(Script::new(None, [data("a"), Piece::Trailers(trailers)]))
-        .unwrap();
-    assert!(
-        world
-            .wire
-            .text()
-            .ends_with("\r\n\r\n1\r\na\r\n0\r\nx-sum: 9\r\n\r\n")
-    );
+    world.post(Script::new(None, [data("a"), Piece::Trailers(trailers)])).unwrap();
+    assert!(world.wire.text().ends_with("\r\n\r\n1\r\na\r\n0\r\nx-sum: 9\r\n\r\n"));
     assert!(world.conn.is_reusable());
 }
 
@@ -83,9 +68,7 @@ fn what_is_ready_is_sent_before_the_body_is_waited_for() {
 
 /// Any bytes, but no two places alike.
 fn large(len: usize) -> Vec<u8> {
-    (0..len)
-        .map(|at| (at.wrapping_mul(31) >> 3).to_le_bytes()[0])
-        .collect()
+    (0..len).map(|at| (at.wrapping_mul(31) >> 3).to_le_bytes()[0]).collect()
 }
 
 fn decode_chunks(mut bytes: &[u8]) -> Vec<u8> {
@@ -111,10 +94,8 @@ fn a_large_body_arrives_whole_whatever_each_write_takes() {
         let mut world = World::new();
         let bytes = Bytes::from(whole.clone());
         let cuts = [0, 10, BUFFER, 2 * BUFFER + 1, 5 * BUFFER + 3];
-        let mut pieces: Vec<_> = cuts
-            .windows(2)
-            .map(|pair| Piece::Data(bytes.slice(pair[0]..pair[1])))
-            .collect();
+        let mut pieces: Vec<_> =
+            cuts.windows(2).map(|pair| Piece::Data(bytes.slice(pair[0]..pair[1]))).collect();
         pieces.insert(2, Piece::Pending);
         for n in 1..200 {
             world.wire.writes(Write::Take(n * 7));
@@ -135,17 +116,9 @@ fn a_large_body_arrives_whole_whatever_each_write_takes() {
             assert!(poll(request.as_mut()).is_ready());
         }
         let written = wire.written().concat();
-        let head = written
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n")
-            .unwrap()
-            + 4;
+        let head = written.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
         let sent = &written[head..];
-        let sent = if length.is_none() {
-            decode_chunks(sent)
-        } else {
-            sent.to_vec()
-        };
+        let sent = if length.is_none() { decode_chunks(sent) } else { sent.to_vec() };
         assert!(sent == whole, "length {length:?}");
         assert!(world.conn.is_reusable());
     }
@@ -156,9 +129,7 @@ fn a_piece_larger_than_the_buffer_goes_out_with_the_head_uncopied() {
     let mut world = World::new();
     world.wire.answers(OK);
     let piece = Bytes::from(large(3 * BUFFER));
-    world
-        .post(Script::new(Some(3 * BUFFER as u64), [Piece::Data(piece)]))
-        .unwrap();
+    world.post(Script::new(Some(3 * BUFFER as u64), [Piece::Data(piece)])).unwrap();
     let written = world.wire.written();
     assert_eq!(written.len(), 1);
     assert!(written[0].len() > 3 * BUFFER);
@@ -173,10 +144,7 @@ fn pieces_that_fill_the_buffer_to_its_end_do_not_make_it_grow() {
         let piece = Piece::Data(Bytes::from(vec![b'y'; len]));
         world.post(Script::new(None, [piece])).unwrap();
         assert_eq!(world.wire.text().matches('y').count(), len);
-        assert!(
-            world.shared.buffers.kept() > 0,
-            "{len}: one that has grown is not kept"
-        );
+        assert!(world.shared.buffers.kept() > 0, "{len}: one that has grown is not kept");
     }
 }
 
@@ -189,9 +157,7 @@ fn a_body_that_nobody_holds_up_is_sent_in_one_poll() {
     }
     world.wire.answers(OK);
     let pieces = (0..5).map(|_| Piece::Data(piece.clone()));
-    world
-        .post(Script::new(Some(5 * BUFFER as u64), pieces))
-        .unwrap();
+    world.post(Script::new(Some(5 * BUFFER as u64), pieces)).unwrap();
     assert!(world.wire.written().concat().len() > 5 * BUFFER);
     assert!(world.conn.is_reusable());
 }
@@ -202,17 +168,10 @@ fn an_answer_while_the_last_announced_piece_is_under_way_ends_the_connection() {
         let mut world = World::new();
         world.wire.writes(Write::Take(taken));
         world.wire.writes(Write::Pending);
-        world
-            .wire
-            .answers("HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n");
+        world.wire.answers("HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n");
         let piece = Piece::Data(Bytes::from(large(2 * BUFFER)));
-        world
-            .post(Script::new(Some(2 * BUFFER as u64), [piece]))
-            .unwrap();
-        assert!(
-            world.conn.is_body_complete() && !world.conn.is_reusable(),
-            "{taken}"
-        );
+        world.post(Script::new(Some(2 * BUFFER as u64), [piece])).unwrap();
+        assert!(world.conn.is_body_complete() && !world.conn.is_reusable(), "{taken}");
     }
 }
 
@@ -220,10 +179,7 @@ fn an_answer_while_the_last_announced_piece_is_under_way_ends_the_connection() {
 fn a_body_without_end_lets_others_have_their_turn_and_ends_with_the_deadline() {
     let mut world = World::new();
     let piece = Bytes::from(large(BUFFER));
-    let mut body = Box::pin(Script::new(
-        None,
-        (0..1000).map(|_| Piece::Data(piece.clone())),
-    ));
+    let mut body = Box::pin(Script::new(None, (0..1000).map(|_| Piece::Data(piece.clone()))));
     let headers = HeaderMap::new();
     let (head, deadline, clock) = (post(&headers), world.at(1000), world.clock.clone());
     let wire = world.wire.clone();
@@ -231,24 +187,16 @@ fn a_body_without_end_lets_others_have_their_turn_and_ends_with_the_deadline() {
     assert!(poll(request.as_mut()).is_pending());
     let first = wire.written().len();
     assert!(poll(request.as_mut()).is_pending());
-    assert!(
-        first > 0 && !wire.written().is_empty(),
-        "each turn gets on with it"
-    );
+    assert!(first > 0 && !wire.written().is_empty(), "each turn gets on with it");
     clock.turn(1000);
-    assert!(matches!(
-        now(request).unwrap_err().kind,
-        ExchangeErrorKind::Timeout
-    ));
+    assert!(matches!(now(request).unwrap_err().kind, ExchangeErrorKind::Timeout));
 }
 
 #[test]
 fn an_answer_before_the_end_of_the_body_stops_the_sending() {
     for blocked_by in ["the peer", "the body"] {
         let mut world = World::new();
-        world
-            .wire
-            .answers("HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nno!");
+        world.wire.answers("HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nno!");
         let first = Piece::Data(Bytes::from(large(2 * BUFFER)));
         let mut pieces = vec![first, data("never sent")];
         if blocked_by == "the body" {
@@ -259,18 +207,9 @@ fn an_answer_before_the_end_of_the_body_stops_the_sending() {
         }
         let response = world.post(Script::new(None, pieces)).unwrap();
         assert_eq!(response.status(), 413);
-        assert!(
-            !world
-                .wire
-                .written()
-                .concat()
-                .ends_with(b"never sent\r\n0\r\n\r\n")
-        );
+        assert!(!world.wire.written().concat().ends_with(b"never sent\r\n0\r\n\r\n"));
         assert_eq!(world.read_body().unwrap(), b"no!");
-        assert!(
-            world.conn.is_body_complete() && !world.conn.is_reusable(),
-            "{blocked_by}"
-        );
+        assert!(world.conn.is_body_complete() && !world.conn.is_reusable(), "{blocked_by}");
     }
 }
 
@@ -320,10 +259,7 @@ fn a_broken_pipe_without_an_answer_is_reported_with_how_far_it_came() {
         let error = world.post(Script::known(b"hello")).unwrap_err();
         assert!(matches!(&error.kind, ExchangeErrorKind::Io(error)
             if error.kind() == io::ErrorKind::BrokenPipe));
-        assert_eq!(
-            (error.sent, error.received, error.body_taken),
-            (sent, false, true)
-        );
+        assert_eq!((error.sent, error.received, error.body_taken), (sent, false, true));
         assert_eq!(error.phase, crate::error::Phase::Write);
         assert!(!world.conn.is_reusable());
     }
@@ -345,19 +281,12 @@ fn a_body_that_breaks_its_word_kills_the_connection_once_sent() {
     let long = || Script::new(Some(3), [data("hello")]);
     let late = || Script::new(Some(5), [data("hello"), data("!")]);
     let fails = || Script::new(None, [data("hello"), Piece::Fail]);
-    for (name, body) in [
-        ("short", short()),
-        ("long", long()),
-        ("late", late()),
-        ("fails", fails()),
-    ] {
+    for (name, body) in [("short", short()), ("long", long()), ("late", late()), ("fails", fails())]
+    {
         let mut world = World::new();
         world.wire.answers(OK);
         let error = world.post(body).unwrap_err();
-        assert!(
-            matches!(error.kind, ExchangeErrorKind::Body(_)),
-            "{name}: {error:?}"
-        );
+        assert!(matches!(error.kind, ExchangeErrorKind::Body(_)), "{name}: {error:?}");
         assert!(!error.sent && error.body_taken, "{name}");
         assert_eq!(world.wire.text(), "", "{name}: none of it is sent");
         assert!(world.conn.is_reusable(), "{name}: so no harm is done");

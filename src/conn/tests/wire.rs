@@ -39,11 +39,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn transport(self: &Arc<Self>) -> Box<dyn Transport> {
-        Box::new(Scripted {
-            wire: self.clone(),
-            current: Vec::new(),
-            ended: false,
-        })
+        Box::new(Scripted { wire: self.clone(), current: Vec::new(), ended: false })
     }
 
     pub(super) fn answers(&self, bytes: impl AsRef<[u8]>) {
@@ -92,10 +88,7 @@ struct Scripted {
 impl Scripted {
     /// `None`: the read would block.
     fn read(&mut self, buf: &mut [u8]) -> Option<io::Result<usize>> {
-        assert!(
-            !buf.is_empty(),
-            "a read without room cannot be told from the end"
-        );
+        assert!(!buf.is_empty(), "a read without room cannot be told from the end");
         if self.current.is_empty() && !self.ended {
             match self.wire.reads.pop()? {
                 Read::Bytes(bytes) => self.current = bytes,
@@ -171,8 +164,7 @@ impl AsyncWrite for Scripted {
 
 impl Transport for Scripted {
     fn try_read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.read(buf)
-            .unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
+        self.read(buf).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
     fn try_peek(&mut self) -> Liveness {

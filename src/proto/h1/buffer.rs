@@ -18,11 +18,7 @@ pub(crate) struct Buffer {
 impl Buffer {
     /// A buffer of the usual size.
     pub(crate) fn allocate() -> Self {
-        Self {
-            bytes: vec![0; BUFFER],
-            start: 0,
-            end: 0,
-        }
+        Self { bytes: vec![0; BUFFER], start: 0, end: 0 }
     }
 
     /// Whether there is memory behind it at all; `Buffer::default()` has none.

@@ -158,10 +158,7 @@ impl ChunkedDecoder {
     //# limitations and timeouts for other parts of a message
     // So ought a client.
     fn extension(&mut self, then: State) -> Result<State, ProtocolError> {
-        self.allowance = self
-            .allowance
-            .checked_sub(1)
-            .ok_or(ProtocolError::ChunkExtensions)?;
+        self.allowance = self.allowance.checked_sub(1).ok_or(ProtocolError::ChunkExtensions)?;
         Ok(then)
     }
 
@@ -186,9 +183,7 @@ impl ChunkedDecoder {
         let mut table = vec![httparse::EMPTY_HEADER; lines];
         match httparse::parse_headers(&section, &mut table) {
             Ok(httparse::Status::Complete((len, parsed))) if len == section.len() => {
-                decode::fields(parsed, &section)
-                    .map(Some)
-                    .ok_or(ProtocolError::Trailers)
+                decode::fields(parsed, &section).map(Some).ok_or(ProtocolError::Trailers)
             }
             _ => Err(ProtocolError::Trailers),
         }

@@ -20,10 +20,7 @@ pub(crate) struct HeadLimits {
 
 impl Default for HeadLimits {
     fn default() -> Self {
-        Self {
-            max_bytes: 64 * 1024,
-            max_fields: 512,
-        }
+        Self { max_bytes: 64 * 1024, max_fields: 512 }
     }
 }
 
@@ -93,11 +90,7 @@ impl HeadDecoder {
 }
 
 fn check_length(len: usize, limits: &HeadLimits) -> Result<(), ProtocolError> {
-    if len > limits.max_bytes {
-        Err(ProtocolError::HeadTooLarge)
-    } else {
-        Ok(())
-    }
+    if len > limits.max_bytes { Err(ProtocolError::HeadTooLarge) } else { Ok(()) }
 }
 
 /// Whether an empty line ends behind `scanned`. The last two bytes before it are looked at again:
@@ -141,9 +134,7 @@ fn parse_into<'input>(
 }
 
 fn finish(response: &httparse::Response<'_, '_>, bytes: &[u8]) -> Result<Decoded, ProtocolError> {
-    let status = response
-        .code
-        .and_then(|code| StatusCode::from_u16(code).ok());
+    let status = response.code.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(ProtocolError::Head)?;
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(ProtocolError::Upgrade);
@@ -151,20 +142,9 @@ fn finish(response: &httparse::Response<'_, '_>, bytes: &[u8]) -> Result<Decoded
     if status.is_informational() {
         return Ok(Decoded::Interim { len: bytes.len() });
     }
-    let version = if response.version == Some(0) {
-        Version::HTTP_10
-    } else {
-        Version::HTTP_11
-    };
+    let version = if response.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
     let headers = fields(response.headers, bytes).ok_or(ProtocolError::Head)?;
-    Ok(Decoded::Final {
-        len: bytes.len(),
-        head: ResponseHead {
-            version,
-            status,
-            headers,
-        },
-    })
+    Ok(Decoded::Final { len: bytes.len(), head: ResponseHead { version, status, headers } })
 }
 
 /// Makes a map of parsed fields, whose values all are slices of one copy of `bytes`.
@@ -176,11 +156,7 @@ pub(super) fn fields(parsed: &[Header<'_>], bytes: &[u8]) -> Option<HeaderMap> {
         let value = if field.value.is_empty() {
             HeaderValue::from_static("")
         } else {
-            let at = field
-                .value
-                .as_ptr()
-                .addr()
-                .checked_sub(bytes.as_ptr().addr())?;
+            let at = field.value.as_ptr().addr().checked_sub(bytes.as_ptr().addr())?;
             HeaderValue::from_maybe_shared(shared.slice(at..at + field.value.len())).ok()?
         };
         headers.try_append(name, value).ok()?;
@@ -189,9 +165,7 @@ pub(super) fn fields(parsed: &[Header<'_>], bytes: &[u8]) -> Option<HeaderMap> {
 }
 
 fn is_folded(input: &[u8]) -> bool {
-    input
-        .windows(2)
-        .any(|pair| matches!(pair, b"\n " | b"\n\t"))
+    input.windows(2).any(|pair| matches!(pair, b"\n " | b"\n\t"))
 }
 
 /// A copy of `bytes` in one allocation.
@@ -214,10 +188,7 @@ struct Block<const N: usize> {
 
 impl<const N: usize> Block<N> {
     fn bytes(from: &[u8]) -> Bytes {
-        let mut block = Self {
-            len: from.len(),
-            memory: [0; N],
-        };
+        let mut block = Self { len: from.len(), memory: [0; N] };
         block.memory[..from.len()].copy_from_slice(from);
         Bytes::from_owner(block)
     }

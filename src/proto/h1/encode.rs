@@ -110,19 +110,11 @@ fn frame(
         return Err(EncodeError::TransferEncoding);
     }
     let stated = if present.content_length {
-        Some(
-            framing::content_length(head.headers)
-                .ok_or(EncodeError::ContentLength)?
-                .value,
-        )
+        Some(framing::content_length(head.headers).ok_or(EncodeError::ContentLength)?.value)
     } else {
         None
     };
-    let known = if body.ended {
-        Some(0)
-    } else {
-        body.size.exact()
-    };
+    let known = if body.ended { Some(0) } else { body.size.exact() };
     //= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.8
     //# A client MUST NOT send content in a TRACE request.
     if head.method == Method::TRACE && known != Some(0) {
@@ -134,20 +126,14 @@ fn frame(
         }
         (_, Some(stated)) => {
             let (lower, upper) = (body.size.lower(), body.size.upper());
-            let actual = if stated < lower {
-                lower
-            } else {
-                upper.unwrap_or(stated).min(stated)
-            };
+            let actual = if stated < lower { lower } else { upper.unwrap_or(stated).min(stated) };
             if known.is_none() && actual != stated {
                 return Err(EncodeError::LengthMismatch { stated, actual });
             }
             Ok(Declared::Length(stated))
         }
         // Trailers can only follow chunks: whoever announces them wants chunks.
-        (Some(_), None) if !body.ended && present.trailer => {
-            Ok(Declared::Chunked)
-        }
+        (Some(_), None) if !body.ended && present.trailer => Ok(Declared::Chunked),
         //= https://www.rfc-editor.org/rfc/rfc9110#section-8.6
         //# For example, a user agent normally sends Content-Length in a POST request even when the
         //# value is 0 (indicating empty content).
@@ -165,11 +151,7 @@ fn expects_content(method: &Method) -> bool {
 fn put_target(out: &mut Buffer, head: &RequestHead<'_>) -> Result<(), EncodeError> {
     if head.path == "*" {
         out.put(b"*");
-        return if head.method == Method::OPTIONS {
-            Ok(())
-        } else {
-            Err(EncodeError::Target)
-        };
+        return if head.method == Method::OPTIONS { Ok(()) } else { Err(EncodeError::Target) };
     }
     put_path(out, head.base_path)?;
     if !head.path.starts_with('/') {
@@ -180,10 +162,7 @@ fn put_target(out: &mut Buffer, head: &RequestHead<'_>) -> Result<(), EncodeErro
 
 /// Writes a path. `http` lets bytes beyond ASCII through; on the wire they are percent-encoded.
 fn put_path(out: &mut Buffer, path: &str) -> Result<(), EncodeError> {
-    if path
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && byte != b'#')
-    {
+    if path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
         out.put(path.as_bytes());
         return Ok(());
     }

@@ -116,10 +116,7 @@ impl fmt::Display for BodyLengthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Short { missing } => {
-                write!(
-                    f,
-                    "the request's body ended {missing} bytes before its stated length"
-                )
+                write!(f, "the request's body ended {missing} bytes before its stated length")
             }
             Self::Long => f.write_str("the request's body is longer than its stated length"),
             Self::Trailer => {

@@ -46,24 +46,15 @@ pub(crate) fn of_response(
     //# Content), or 304 (Not Modified) status code is always terminated by the first empty line
     //# after the header fields, regardless of the header fields present in the message, and thus
     //# cannot contain a message body or trailer section.
-    let bodiless = matches!(
-        response.status,
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-    );
+    let bodiless = matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if asked_with_head || bodiless || response.status.is_informational() {
-        return Ok(Framing {
-            body: BodyKind::Empty,
-            persistent,
-        });
+        return Ok(Framing { body: BodyKind::Empty, persistent });
     }
     // The rule on 2xx to CONNECT has no place here: CONNECT is never sent.
 
     if coded {
         only_chunked(response)?;
-        return Ok(Framing {
-            body: BodyKind::Chunked,
-            persistent,
-        });
+        return Ok(Framing { body: BodyKind::Chunked, persistent });
     }
 
     //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
@@ -79,20 +70,14 @@ pub(crate) fn of_response(
             n => BodyKind::Length(n),
         };
         // Saying it twice is legal. It is also what a broken or hostile hop looks like.
-        return Ok(Framing {
-            body,
-            persistent: persistent && !stated.repeated,
-        });
+        return Ok(Framing { body, persistent: persistent && !stated.repeated });
     }
 
     //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
     //# Otherwise, this is a response message without a declared message body length, so the
     //# message body length is determined by the number of octets received prior to the server
     //# closing the connection.
-    Ok(Framing {
-        body: BodyKind::Close,
-        persistent: false,
-    })
+    Ok(Framing { body: BodyKind::Close, persistent: false })
 }
 
 /// Which of the fields that matter here a head has, found in one pass over it. Nearly every head
@@ -205,11 +190,10 @@ pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
 
 /// The members of a list-valued field, over all its lines, without the blanks around them.
 fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    headers.get_all(name).into_iter().flat_map(|line| {
-        line.as_bytes()
-            .split(|byte| *byte == b',')
-            .map(<[u8]>::trim_ascii)
-    })
+    headers
+        .get_all(name)
+        .into_iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii))
 }
 
 /// How long the peer says it keeps an idle connection: `Keep-Alive: timeout=5`.

@@ -99,11 +99,7 @@ fn bad_framing_is_refused_in_any_split() {
     for input in bad {
         let text = String::from_utf8_lossy(input);
         assert_eq!(whole(input), Err(ProtocolError::Chunk), "{text:?}");
-        assert_eq!(
-            decode(input, |at| at + 1),
-            Err(ProtocolError::Chunk),
-            "{text:?}"
-        );
+        assert_eq!(decode(input, |at| at + 1), Err(ProtocolError::Chunk), "{text:?}");
     }
 }
 
@@ -122,11 +118,7 @@ fn bad_trailers_are_refused() {
         ": b\r\n\r\n",
     ] {
         let input = format!("0\r\n{trailers}");
-        assert_eq!(
-            whole(input.as_bytes()),
-            Err(ProtocolError::Trailers),
-            "{trailers:?}"
-        );
+        assert_eq!(whole(input.as_bytes()), Err(ProtocolError::Trailers), "{trailers:?}");
     }
 }
 
@@ -172,10 +164,7 @@ fn trailers_at_the_limits_are_accepted_and_one_over_refused() {
         whole(format!("0\r\nx: {value}\r\n\r\n").as_bytes()).map(|body| body.is_some())
     };
     assert_eq!(bytes(MAX_TRAILER_BYTES), Ok(true));
-    assert_eq!(
-        bytes(MAX_TRAILER_BYTES + 1),
-        Err(ProtocolError::TrailersTooLarge)
-    );
+    assert_eq!(bytes(MAX_TRAILER_BYTES + 1), Err(ProtocolError::TrailersTooLarge));
 }
 
 #[test]

@@ -2,10 +2,7 @@
 
 use super::*;
 
-const LIMITS: HeadLimits = HeadLimits {
-    max_bytes: 64 * 1024,
-    max_fields: 512,
-};
+const LIMITS: HeadLimits = HeadLimits { max_bytes: 64 * 1024, max_fields: 512 };
 
 fn whole(input: &[u8]) -> Result<Decoded, ProtocolError> {
     HeadDecoder::default().decode(input, &LIMITS)
@@ -33,19 +30,13 @@ fn a_head_is_decoded() {
         b"HTTP/1.0 404 Not Found\r\nServer: x\r\nX-Empty:\r\nset-cookie: a \r\n\
           Set-Cookie: \xe9\r\n\r\n",
     );
-    assert_eq!(
-        (head.version, head.status),
-        (Version::HTTP_10, StatusCode::NOT_FOUND)
-    );
+    assert_eq!((head.version, head.status), (Version::HTTP_10, StatusCode::NOT_FOUND));
     assert_eq!(head.headers["server"], "x");
     assert_eq!(head.headers["x-empty"], "");
     let cookies: Vec<_> = head.headers.get_all("set-cookie").iter().collect();
     assert_eq!(
         cookies,
-        [
-            &HeaderValue::from_static("a"),
-            &HeaderValue::from_bytes(b"\xe9").unwrap()
-        ]
+        [&HeaderValue::from_static("a"), &HeaderValue::from_bytes(b"\xe9").unwrap()]
     );
 }
 
@@ -93,10 +84,7 @@ fn lines_that_end_with_a_bare_lf_are_the_same_in_any_split() {
     let bytes = b"HTTP/1.1 200 OK\na: b\n\n";
     let mut decoder = HeadDecoder::default();
     for to in 1..bytes.len() {
-        assert!(
-            matches!(decoder.decode(&bytes[..to], &LIMITS), Ok(Decoded::Partial)),
-            "{to}"
-        );
+        assert!(matches!(decoder.decode(&bytes[..to], &LIMITS), Ok(Decoded::Partial)), "{to}");
     }
     let whole = decoder.decode(bytes, &LIMITS);
     assert!(matches!(whole, Ok(Decoded::Final { len, .. }) if len == bytes.len()));
@@ -112,14 +100,8 @@ fn more_than_a_hundred_fields_are_fine() {
 #[test]
 fn fields_at_the_limit_are_accepted_and_one_over_refused() {
     assert_eq!(head(&with_fields(512)).headers.len(), 512);
-    assert_eq!(
-        whole(&with_fields(513)).unwrap_err(),
-        ProtocolError::TooManyFields
-    );
-    let few = HeadLimits {
-        max_fields: 3,
-        ..LIMITS
-    };
+    assert_eq!(whole(&with_fields(513)).unwrap_err(), ProtocolError::TooManyFields);
+    let few = HeadLimits { max_fields: 3, ..LIMITS };
     let mut decoder = HeadDecoder::default();
     assert!(decoder.decode(&with_fields(3), &few).is_ok());
     let over = HeadDecoder::default().decode(&with_fields(4), &few);
@@ -129,10 +111,7 @@ fn fields_at_the_limit_are_accepted_and_one_over_refused() {
 #[test]
 fn bytes_at_the_limit_are_accepted_and_one_over_refused() {
     let bytes = with_fields(10);
-    let limits = |max_bytes| HeadLimits {
-        max_bytes,
-        ..LIMITS
-    };
+    let limits = |max_bytes| HeadLimits { max_bytes, ..LIMITS };
     let at = HeadDecoder::default().decode(&bytes, &limits(bytes.len()));
     assert!(matches!(at, Ok(Decoded::Final { .. })));
     let over = HeadDecoder::default().decode(&bytes, &limits(bytes.len() - 1));
@@ -153,34 +132,19 @@ fn bytes_at_the_limit_are_accepted_and_one_over_refused() {
 fn interim_heads_are_told_apart_and_101_is_refused() {
     let interim = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
     assert!(matches!(whole(interim), Ok(Decoded::Interim { len }) if len == interim.len()));
-    assert!(matches!(
-        whole(b"HTTP/1.1 199 ?\r\n\r\n"),
-        Ok(Decoded::Interim { .. })
-    ));
+    assert!(matches!(whole(b"HTTP/1.1 199 ?\r\n\r\n"), Ok(Decoded::Interim { .. })));
     let upgrade = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n";
     assert_eq!(whole(upgrade).unwrap_err(), ProtocolError::Upgrade);
 }
 
 #[test]
 fn what_is_not_http_is_refused_at_its_first_wrong_byte() {
-    for junk in [
-        "SSH-2.0-x\r\n",
-        "\r\nHTTP/1.1 200 OK\r\n\r\n",
-        "HTTP/2",
-        "http/1.1 200",
-        "\0",
-        " ",
-    ] {
-        assert_eq!(
-            whole(junk.as_bytes()).unwrap_err(),
-            ProtocolError::NotHttp1,
-            "{junk:?}"
-        );
+    for junk in
+        ["SSH-2.0-x\r\n", "\r\nHTTP/1.1 200 OK\r\n\r\n", "HTTP/2", "http/1.1 200", "\0", " "]
+    {
+        assert_eq!(whole(junk.as_bytes()).unwrap_err(), ProtocolError::NotHttp1, "{junk:?}");
     }
-    assert_eq!(
-        whole(b"HTTP/1.2 200 OK\r\n\r\n").unwrap_err(),
-        ProtocolError::NotHttp1
-    );
+    assert_eq!(whole(b"HTTP/1.2 200 OK\r\n\r\n").unwrap_err(), ProtocolError::NotHttp1);
 }
 
 #[test]
@@ -214,10 +178,6 @@ fn malformed_heads_are_refused() {
 fn a_folded_field_is_refused_by_name() {
     for fold in ["a: b\r\n c", "a: b\r\n\tc", " a: b"] {
         let text = format!("HTTP/1.1 200 OK\r\n{fold}\r\n\r\n");
-        assert_eq!(
-            whole(text.as_bytes()).unwrap_err(),
-            ProtocolError::Folded,
-            "{fold:?}"
-        );
+        assert_eq!(whole(text.as_bytes()).unwrap_err(), ProtocolError::Folded, "{fold:?}");
     }
 }

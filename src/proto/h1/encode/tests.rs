@@ -4,10 +4,7 @@ use super::*;
 
 fn hint(exact: Option<u64>) -> BodyHint {
     let size = exact.map_or_else(SizeHint::default, SizeHint::with_exact);
-    BodyHint {
-        ended: exact == Some(0),
-        size,
-    }
+    BodyHint { ended: exact == Some(0), size }
 }
 
 fn fields(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -43,24 +40,13 @@ fn text(method: &Method, pairs: &[(&'static str, &'static str)], exact: Option<u
 
 #[test]
 fn a_get_is_a_line_a_host_and_the_callers_fields() {
-    let (text, encoded) = encode(
-        &Method::GET,
-        "/p?q",
-        &[("x-a", "1"), ("x-a", "2")],
-        &hint(Some(0)),
-    )
-    .unwrap();
+    let (text, encoded) =
+        encode(&Method::GET, "/p?q", &[("x-a", "1"), ("x-a", "2")], &hint(Some(0))).unwrap();
     assert_eq!(
         text,
         "GET /base/p?q HTTP/1.1\r\nhost: example.com:8080\r\nx-a: 1\r\nx-a: 2\r\n\r\n"
     );
-    assert_eq!(
-        encoded,
-        Encoded {
-            sending: Sending::Done,
-            close: false
-        }
-    );
+    assert_eq!(encoded, Encoded { sending: Sending::Done, close: false });
 }
 
 #[test]
@@ -68,12 +54,7 @@ fn the_callers_host_is_sent_alone_and_two_are_refused() {
     let one = text(&Method::GET, &[("host", "other")], Some(0));
     assert!(one.contains("\r\nhost: other\r\n"), "{one}");
     assert_eq!(one.matches("host").count(), 1);
-    let two = encode(
-        &Method::GET,
-        "/",
-        &[("host", "a"), ("host", "b")],
-        &hint(Some(0)),
-    );
+    let two = encode(&Method::GET, "/", &[("host", "a"), ("host", "b")], &hint(Some(0)));
     assert_eq!(two.unwrap_err(), EncodeError::Host);
 }
 
@@ -81,10 +62,7 @@ fn the_callers_host_is_sent_alone_and_two_are_refused() {
 fn framing_is_derived_from_the_body() {
     for method in [Method::GET, Method::DELETE, Method::HEAD, Method::OPTIONS] {
         let empty = text(&method, &[], Some(0));
-        assert!(
-            !empty.contains("content-length") && !empty.contains("transfer"),
-            "{empty}"
-        );
+        assert!(!empty.contains("content-length") && !empty.contains("transfer"), "{empty}");
     }
     for method in [Method::POST, Method::PUT, Method::PATCH] {
         let empty = text(&method, &[], Some(0));
@@ -92,30 +70,17 @@ fn framing_is_derived_from_the_body() {
     }
     for method in [Method::GET, Method::POST] {
         let known = text(&method, &[], Some(1234));
-        assert!(
-            known.ends_with("\r\ncontent-length: 1234\r\n\r\n"),
-            "{known}"
-        );
+        assert!(known.ends_with("\r\ncontent-length: 1234\r\n\r\n"), "{known}");
         let unknown = text(&method, &[], None);
-        assert!(
-            unknown.ends_with("\r\ntransfer-encoding: chunked\r\n\r\n"),
-            "{unknown}"
-        );
+        assert!(unknown.ends_with("\r\ntransfer-encoding: chunked\r\n\r\n"), "{unknown}");
     }
     let most = text(&Method::PUT, &[], Some(u64::MAX));
-    assert!(
-        most.contains("content-length: 18446744073709551615\r\n"),
-        "{most}"
-    );
+    assert!(most.contains("content-length: 18446744073709551615\r\n"), "{most}");
 }
 
 #[test]
 fn a_length_that_agrees_is_written_once() {
-    let post = text(
-        &Method::POST,
-        &[("content-length", "5"), ("content-length", "5")],
-        Some(5),
-    );
+    let post = text(&Method::POST, &[("content-length", "5"), ("content-length", "5")], Some(5));
     assert_eq!(post.matches("content-length: 5\r\n").count(), 1, "{post}");
     let get = text(&Method::GET, &[("content-length", "0")], Some(0));
     assert_eq!(get.matches("content-length: 0\r\n").count(), 1, "{get}");
@@ -125,10 +90,7 @@ fn a_length_that_agrees_is_written_once() {
 fn a_length_may_be_stated_for_a_body_that_does_not_know_its_own() {
     let (text, encoded) =
         encode(&Method::PUT, "/", &[("content-length", "7")], &hint(None)).unwrap();
-    assert!(
-        text.contains("content-length: 7\r\n") && !text.contains("chunked"),
-        "{text}"
-    );
+    assert!(text.contains("content-length: 7\r\n") && !text.contains("chunked"), "{text}");
     assert_eq!(encoded.sending, Sending::Length { left: 7 });
     let mut size = SizeHint::new();
     size.set_lower(8);
@@ -145,19 +107,14 @@ fn a_length_may_be_stated_for_a_body_that_does_not_know_its_own() {
 #[test]
 fn contradictory_framing_is_refused() {
     let post = |pairs: &[_], exact| {
-        encode(&Method::POST, "/", pairs, &hint(exact))
-            .map(|_| ())
-            .unwrap_err()
+        encode(&Method::POST, "/", pairs, &hint(exact)).map(|_| ()).unwrap_err()
     };
     let mismatch = |stated, actual| EncodeError::LengthMismatch { stated, actual };
     assert_eq!(post(&[("content-length", "4")], Some(5)), mismatch(4, 5));
     assert_eq!(post(&[("content-length", "6")], Some(5)), mismatch(6, 5));
     assert_eq!(post(&[("content-length", "6")], Some(0)), mismatch(6, 0));
     for junk in ["", "+5", "5x", "0x5", "5, 6", "99999999999999999999"] {
-        assert_eq!(
-            post(&[("content-length", junk)], Some(5)),
-            EncodeError::ContentLength
-        );
+        assert_eq!(post(&[("content-length", junk)], Some(5)), EncodeError::ContentLength);
     }
     for coding in ["chunked", "gzip", "identity", ""] {
         for exact in [Some(5), None] {
@@ -170,10 +127,7 @@ fn contradictory_framing_is_refused() {
 #[test]
 fn announced_trailers_choose_chunks() {
     let chunks = text(&Method::POST, &[("trailer", "x-sum")], Some(5));
-    assert!(
-        chunks.ends_with("transfer-encoding: chunked\r\n\r\n"),
-        "{chunks}"
-    );
+    assert!(chunks.ends_with("transfer-encoding: chunked\r\n\r\n"), "{chunks}");
     let nothing = text(&Method::GET, &[("trailer", "x-sum")], Some(0));
     assert!(!nothing.contains("chunked"), "{nothing}");
 }
@@ -181,10 +135,7 @@ fn announced_trailers_choose_chunks() {
 #[test]
 fn close_is_noticed_in_any_case() {
     let close = |value| {
-        encode(&Method::GET, "/", &[("connection", value)], &hint(Some(0)))
-            .unwrap()
-            .1
-            .close
+        encode(&Method::GET, "/", &[("connection", value)], &hint(Some(0))).unwrap().1.close
     };
     assert!(close("close") && close("Keep-Alive, CLOSE"));
     assert!(!close("keep-alive") && !close("enclosed"));
@@ -207,10 +158,7 @@ fn targets_are_joined_encoded_or_refused() {
     };
     assert_eq!(target(&Method::GET, "/").unwrap(), "/base/");
     assert_eq!(target(&Method::GET, "?q=1").unwrap(), "/base/?q=1");
-    assert_eq!(
-        target(&Method::GET, "/a%20b/{}|^\"?x=[]").unwrap(),
-        "/base/a%20b/{}|^\"?x=[]"
-    );
+    assert_eq!(target(&Method::GET, "/a%20b/{}|^\"?x=[]").unwrap(), "/base/a%20b/{}|^\"?x=[]");
     assert_eq!(target(&Method::GET, "/é?ü").unwrap(), "/base/%C3%A9?%C3%BC");
     assert_eq!(target(&Method::OPTIONS, "*").unwrap(), "*");
     for (method, bad) in [
@@ -221,10 +169,6 @@ fn targets_are_joined_encoded_or_refused() {
         (&Method::GET, "/a\u{7f}"),
         (&Method::GET, "/é b"),
     ] {
-        assert_eq!(
-            target(method, bad).unwrap_err(),
-            EncodeError::Target,
-            "{bad:?}"
-        );
+        assert_eq!(target(method, bad).unwrap_err(), EncodeError::Target, "{bad:?}");
     }
 }

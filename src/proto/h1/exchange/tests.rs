@@ -4,10 +4,7 @@ use http::StatusCode;
 
 use super::*;
 
-const LIMITS: HeadLimits = HeadLimits {
-    max_bytes: 64 * 1024,
-    max_fields: 512,
-};
+const LIMITS: HeadLimits = HeadLimits { max_bytes: 64 * 1024, max_fields: 512 };
 
 fn start(method: Method, exact: Option<u64>) -> (Exchange, Buffer) {
     let headers = HeaderMap::new();
@@ -20,10 +17,7 @@ fn start(method: Method, exact: Option<u64>) -> (Exchange, Buffer) {
     };
     let size = exact.map_or_else(SizeHint::default, SizeHint::with_exact);
     let mut out = Buffer::default();
-    let body = BodyHint {
-        ended: exact == Some(0),
-        size,
-    };
+    let body = BodyHint { ended: exact == Some(0), size };
     let exchange = Exchange::start(&mut out, &head, &body).unwrap();
     out.clear();
     (exchange, out)
@@ -102,21 +96,11 @@ fn any_split_gives_the_same_events() {
         let expected = whole(input).unwrap().expect("complete");
         // How much is left over depends on how much was shown: compare what is the same.
         let same = |outcome: Outcome| (outcome.status, outcome.data, outcome.trailers);
-        let by_byte = respond(Method::GET, input, 1..input.len())
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            same(by_byte),
-            same(expected.clone()),
-            "{text:?} byte by byte"
-        );
+        let by_byte = respond(Method::GET, input, 1..input.len()).unwrap().unwrap();
+        assert_eq!(same(by_byte), same(expected.clone()), "{text:?} byte by byte");
         for cut in 1..input.len() {
             let cut_once = respond(Method::GET, input, cut..=cut).unwrap().unwrap();
-            assert_eq!(
-                same(cut_once),
-                same(expected.clone()),
-                "{text:?} cut at {cut}"
-            );
+            assert_eq!(same(cut_once), same(expected.clone()), "{text:?} cut at {cut}");
         }
     }
 }
@@ -132,29 +116,20 @@ fn a_response_cut_short_is_never_complete() {
         for to in 0..input.len() {
             assert_eq!(whole(&input[..to]), Ok(None), "{to}");
         }
-        assert!(
-            whole(input)
-                .unwrap()
-                .is_some_and(|outcome| outcome.reusable)
-        );
+        assert!(whole(input).unwrap().is_some_and(|outcome| outcome.reusable));
     }
 }
 
 #[test]
 fn a_body_up_to_the_end_of_the_stream_is_complete_but_the_connection_is_not_reusable() {
     let outcome = whole(b"HTTP/1.1 200 OK\r\n\r\nabc").unwrap().unwrap();
-    assert_eq!(
-        (outcome.data.as_slice(), outcome.reusable),
-        (&b"abc"[..], false)
-    );
+    assert_eq!((outcome.data.as_slice(), outcome.reusable), (&b"abc"[..], false));
 }
 
 #[test]
 fn a_head_request_has_no_body_whatever_the_fields_say() {
     let input = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
-    let outcome = respond(Method::HEAD, input, std::iter::empty())
-        .unwrap()
-        .unwrap();
+    let outcome = respond(Method::HEAD, input, std::iter::empty()).unwrap().unwrap();
     assert!(outcome.data.is_empty() && outcome.reusable);
 }
 
@@ -168,10 +143,7 @@ fn interim_responses_at_the_limit_are_skipped_and_one_over_is_refused() {
     assert_eq!(interim(MAX_INTERIM), Ok(204));
     assert_eq!(interim(MAX_INTERIM + 1), Err(ProtocolError::TooManyInterim));
     let fat = format!("HTTP/1.1 103 E\r\na: {}\r\n\r\n", "x".repeat(40_000));
-    assert_eq!(
-        whole(fat.repeat(2).as_bytes()),
-        Err(ProtocolError::TooManyInterim)
-    );
+    assert_eq!(whole(fat.repeat(2).as_bytes()), Err(ProtocolError::TooManyInterim));
 }
 
 #[test]
@@ -192,10 +164,7 @@ fn a_stated_length_is_kept_to_the_byte() {
     let (mut exchange, mut out) = start(Method::POST, Some(5));
     exchange.begin_data(&mut out, 3).unwrap();
     exchange.end_data(&mut out);
-    assert_eq!(
-        exchange.end_body(&mut out, None),
-        Err(BodyLengthError::Short { missing: 2 })
-    );
+    assert_eq!(exchange.end_body(&mut out, None), Err(BodyLengthError::Short { missing: 2 }));
     assert_eq!(exchange.begin_data(&mut out, 3), Err(BodyLengthError::Long));
     exchange.begin_data(&mut out, 2).unwrap();
     assert!(exchange.request_done());
@@ -220,19 +189,11 @@ fn a_body_of_unknown_length_goes_out_in_chunks() {
 
 #[test]
 fn trailers_may_not_frame_or_route() {
-    for name in [
-        "content-length",
-        "transfer-encoding",
-        "host",
-        "authorization",
-    ] {
+    for name in ["content-length", "transfer-encoding", "host", "authorization"] {
         let (mut exchange, mut out) = start(Method::POST, None);
         let mut trailers = HeaderMap::new();
         trailers.insert(name, header::HeaderValue::from_static("1"));
-        assert_eq!(
-            exchange.end_body(&mut out, Some(&trailers)),
-            Err(BodyLengthError::Trailer)
-        );
+        assert_eq!(exchange.end_body(&mut out, Some(&trailers)), Err(BodyLengthError::Trailer));
     }
 }
 

@@ -13,11 +13,7 @@ fn response(
     for (name, value) in fields {
         headers.append(*name, HeaderValue::from_static(value));
     }
-    ResponseHead {
-        version,
-        status: StatusCode::from_u16(status).unwrap(),
-        headers,
-    }
+    ResponseHead { version, status: StatusCode::from_u16(status).unwrap(), headers }
 }
 
 fn framing(fields: &[(&'static str, &'static str)]) -> Result<(BodyKind, bool), ProtocolError> {
@@ -36,44 +32,19 @@ fn responses_without_a_body_have_none_whatever_their_fields_say() {
     for fields in fields {
         for (head, status) in [(true, 200), (true, 404), (false, 204), (false, 304)] {
             let framing = of_response(head, &response(Version::HTTP_11, status, fields)).unwrap();
-            assert_eq!(
-                framing,
-                Framing {
-                    body: BodyKind::Empty,
-                    persistent: true
-                },
-                "{status}"
-            );
+            assert_eq!(framing, Framing { body: BodyKind::Empty, persistent: true }, "{status}");
         }
     }
 }
 
 #[test]
 fn chunks_and_lengths_are_told_apart() {
-    assert_eq!(
-        framing(&[("transfer-encoding", "chunked")]),
-        Ok((BodyKind::Chunked, true))
-    );
-    assert_eq!(
-        framing(&[("transfer-encoding", "CHUNKED ")]),
-        Ok((BodyKind::Chunked, true))
-    );
-    assert_eq!(
-        framing(&[("transfer-encoding", ", chunked,")]),
-        Ok((BodyKind::Chunked, true))
-    );
-    assert_eq!(
-        framing(&[("content-length", "5")]),
-        Ok((BodyKind::Length(5), true))
-    );
-    assert_eq!(
-        framing(&[("content-length", "0")]),
-        Ok((BodyKind::Empty, true))
-    );
-    assert_eq!(
-        framing(&[("content-length", "007")]),
-        Ok((BodyKind::Length(7), true))
-    );
+    assert_eq!(framing(&[("transfer-encoding", "chunked")]), Ok((BodyKind::Chunked, true)));
+    assert_eq!(framing(&[("transfer-encoding", "CHUNKED ")]), Ok((BodyKind::Chunked, true)));
+    assert_eq!(framing(&[("transfer-encoding", ", chunked,")]), Ok((BodyKind::Chunked, true)));
+    assert_eq!(framing(&[("content-length", "5")]), Ok((BodyKind::Length(5), true)));
+    assert_eq!(framing(&[("content-length", "0")]), Ok((BodyKind::Empty, true)));
+    assert_eq!(framing(&[("content-length", "007")]), Ok((BodyKind::Length(7), true)));
     let most = ("content-length", "18446744073709551615");
     assert_eq!(framing(&[most]), Ok((BodyKind::Length(u64::MAX), true)));
     assert_eq!(framing(&[]), Ok((BodyKind::Close, false)));
@@ -105,21 +76,13 @@ fn other_codings_are_refused_even_with_a_length() {
     ];
     for coding in codings {
         let mut response = response(Version::HTTP_11, 200, &[("content-length", "5")]);
-        response
-            .headers
-            .insert("transfer-encoding", HeaderValue::from_static(coding));
+        response.headers.insert("transfer-encoding", HeaderValue::from_static(coding));
         let refused = of_response(false, &response);
         assert_eq!(refused, Err(ProtocolError::TransferEncoding), "{coding:?}");
     }
-    let two = [
-        ("transfer-encoding", "chunked"),
-        ("transfer-encoding", "gzip"),
-    ];
+    let two = [("transfer-encoding", "chunked"), ("transfer-encoding", "gzip")];
     assert_eq!(framing(&two), Err(ProtocolError::TransferEncoding));
-    let twice = [
-        ("transfer-encoding", "chunked"),
-        ("transfer-encoding", "chunked"),
-    ];
+    let twice = [("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
     assert_eq!(framing(&twice), Err(ProtocolError::TransferEncoding));
 }
 
@@ -149,10 +112,7 @@ fn a_length_that_is_no_number_is_refused() {
 
 #[test]
 fn a_length_said_twice_counts_once_and_ends_the_connection() {
-    assert_eq!(
-        framing(&[("content-length", "5, 5")]),
-        Ok((BodyKind::Length(5), false))
-    );
+    assert_eq!(framing(&[("content-length", "5, 5")]), Ok((BodyKind::Length(5), false)));
     let lines = [("content-length", "5"), ("content-length", "5")];
     assert_eq!(framing(&lines), Ok((BodyKind::Length(5), false)));
 }
@@ -169,14 +129,9 @@ fn close_counts_on_any_line_and_in_any_case() {
     ] {
         let mut response = response(Version::HTTP_11, 204, &[]);
         for line in lines {
-            response
-                .headers
-                .append("connection", HeaderValue::from_static(line));
+            response.headers.append("connection", HeaderValue::from_static(line));
         }
-        assert!(
-            !of_response(false, &response).unwrap().persistent,
-            "{lines:?}"
-        );
+        assert!(!of_response(false, &response).unwrap().persistent, "{lines:?}");
     }
     assert_eq!(
         framing(&[("content-length", "0"), ("connection", "closed")]),
@@ -189,21 +144,10 @@ fn http_1_0_persists_only_when_it_says_so() {
     let ten = |fields: &[_]| of_response(false, &response(Version::HTTP_10, 200, fields));
     let length = ("content-length", "3");
     assert!(!ten(&[length]).unwrap().persistent);
-    assert!(
-        ten(&[length, ("connection", "Keep-Alive")])
-            .unwrap()
-            .persistent
-    );
-    assert!(
-        !ten(&[length, ("connection", "keep-alive, close")])
-            .unwrap()
-            .persistent
-    );
+    assert!(ten(&[length, ("connection", "Keep-Alive")]).unwrap().persistent);
+    assert!(!ten(&[length, ("connection", "keep-alive, close")]).unwrap().persistent);
     assert!(!ten(&[("connection", "keep-alive")]).unwrap().persistent);
-    assert_eq!(
-        ten(&[("transfer-encoding", "chunked")]),
-        Err(ProtocolError::TransferEncoding)
-    );
+    assert_eq!(ten(&[("transfer-encoding", "chunked")]), Err(ProtocolError::TransferEncoding));
 }
 
 #[test]
@@ -215,14 +159,9 @@ fn the_peers_keep_alive_is_read() {
     };
     assert_eq!(read("timeout=5"), Some(Duration::from_secs(5)));
     assert_eq!(read("max=100, Timeout=15"), Some(Duration::from_secs(15)));
-    for junk in [
-        "",
-        "timeout",
-        "timeout=",
-        "timeout=-1",
-        "timeout=5s",
-        "timeout=99999999999999999999",
-    ] {
+    for junk in
+        ["", "timeout", "timeout=", "timeout=-1", "timeout=5s", "timeout=99999999999999999999"]
+    {
         assert_eq!(read(junk), None, "{junk:?}");
     }
     assert_eq!(keep_alive_timeout(&HeaderMap::new()), None);
