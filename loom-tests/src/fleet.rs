@@ -216,3 +216,23 @@ pub fn assert_at_rest<const N: usize>(servers: &[Server; N]) {
     // Marks that were not needed any more hold their server, which holds the queue they stand in.
     while servers[0].total().pop().is_some() {}
 }
+
+/// Two servers with one connection each; the first has it parked, the second leased.
+pub fn one_each() -> ([Server; 2], Parked<Conn>) {
+    let servers = servers::<2>(2, 2);
+    servers[0].use_once();
+    let held = servers[1].lease();
+    (servers, held)
+}
+
+/// Closes a connection, whose socket is a variable that is written before.
+pub fn close_socket(
+    held: Parked<Conn>,
+    socket: &std::sync::Arc<Plain<bool>>,
+) -> impl FnOnce(&Server) + 'static {
+    let socket = std::sync::Arc::clone(socket);
+    move |server| {
+        socket.set(false);
+        server.close(held);
+    }
+}

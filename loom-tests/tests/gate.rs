@@ -65,7 +65,7 @@ models! {
     fn two_waiters_come_while_the_line_has_an_owner(2) {
         let [server] = servers::<1>(3, 3);
         let held = [server.lease(), server.lease(), server.lease()];
-        held.map(|lease| server.check_in(lease));
+        held.into_iter().for_each(|lease| server.check_in(lease));
         let other = server.spawn(Server::enter);
         let [mut first, mut second] = [server.enter(), server.enter()];
         let mut third = other.join().unwrap();
@@ -73,7 +73,7 @@ models! {
             Some(Granted::Connection(parked)) => parked,
             _ => panic!("there is one for each of the three"),
         });
-        leases.map(|lease| server.check_in(lease));
+        leases.into_iter().for_each(|lease| server.check_in(lease));
         assert_at_rest(&[server]);
     }
 

@@ -4,29 +4,14 @@
 
 use std::sync::Arc;
 
-use evenkeel::lockfree::idle::{Parked, Take};
+use evenkeel::lockfree::idle::Take;
 use evenkeel::lockfree::permits::Limits;
 use evenkeel::lockfree::settle::{Site, check_in, claim, shut};
 use evenkeel::lockfree::ticket::{Granted, Ticket};
-use loom_tests::fleet::{Conn, Server, assert_at_rest, dial, fleet, limits, look, servers};
+use loom_tests::fleet::{
+    Server, assert_at_rest, close_socket, dial, fleet, limits, look, one_each, servers,
+};
 use loom_tests::{Plain, models};
-
-/// Two servers with one connection each; the first has it parked, the second leased.
-fn one_each() -> ([Server; 2], Parked<Conn>) {
-    let servers = servers::<2>(2, 2);
-    servers[0].use_once();
-    let held = servers[1].lease();
-    (servers, held)
-}
-
-/// Closes a connection, whose socket is a variable that is written before.
-fn close_socket(held: Parked<Conn>, socket: &Arc<Plain<bool>>) -> impl FnOnce(&Server) + 'static {
-    let socket = Arc::clone(socket);
-    move |server| {
-        socket.set(false);
-        server.close(held);
-    }
-}
 
 models! {
     /// Halves that pass alone can wake each other for ever: the server has room, the total none.

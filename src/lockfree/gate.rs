@@ -183,7 +183,7 @@ impl<T> Gate<T> {
             left.reopened = true;
         }
         if !left.lacks_total {
-            // Ordering: Relaxed. They go back to the total, by whose word the next one acquires what
+            // Ordering: Relaxed. They go back to the total, by whose word the next acquires what
             // belongs to them.
             left.surplus += self.slow.credits.swap(0, Ordering::Relaxed);
         }
@@ -226,12 +226,12 @@ impl<T> Gate<T> {
         }
     }
 
-    /// Whether dials whose callers have been served otherwise, or have gone, will bring a connection
-    /// for everyone who waits. One more would then be one too many: C callers are to open no more
+    /// Whether dials whose callers have been served otherwise, or have gone, will bring a
+    /// connection for everyone who waits. One more would then be one too many: C callers are to open no more
     /// than C. A dial has its caller as long as that stands in line, or before it has entered.
     fn is_provided(&self, line: &Line<T>) -> bool {
         let counts = self.ledger.counts();
-        // Ordering: Relaxed. Whoever takes one away settles afterwards, and this is looked at again.
+        // Ordering: Relaxed. Whoever takes one away settles afterwards: this is looked at again.
         let entering = self.slow.entering.load(Ordering::Relaxed);
         let orphans = counts.connecting.saturating_sub(line.diallers()).saturating_sub(entering);
         orphans > 0 && orphans >= counts.waiting

@@ -72,14 +72,14 @@ fn a_driver_that_is_dropped_takes_the_dials_that_were_left_to_it_along() {
         assert!(poll_once(&mut driver).await.is_none());
         assert!(pool.metrics().background);
         sim.net().black_hole(ONE);
-        for taken_over in [true, false] {
-            let mut caller = Box::pin(get(&pool, "/"));
-            assert!(poll_once(&mut caller).await.is_none());
-            drop(caller);
-            if taken_over {
-                assert!(poll_once(&mut driver).await.is_none());
-            }
+        let mut callers = [Box::pin(get(&pool, "/")), Box::pin(get(&pool, "/"))];
+        for caller in &mut callers {
+            assert!(poll_once(caller).await.is_none());
         }
+        let [taken_over, not_yet] = callers;
+        drop(taken_over);
+        assert!(poll_once(&mut driver).await.is_none());
+        drop(not_yet);
         assert_eq!((server.counts().connecting, pool.metrics().connecting), (2, 2));
         drop(driver);
         assert_eq!((server.counts().connecting, pool.metrics().connecting), (0, 0));

@@ -86,10 +86,10 @@ fn a_new_connection_takes_a_stale_one_s_place_when_there_is_no_room() {
 fn world_with_a_slow_name(sim: &Sim, two: &SimServer) -> Pool {
     sim.net().lookup_delay("slow.test", SECOND * 2);
     builder(sim, &[two])
-        .server("http://slow.test:8080".try_into().unwrap())
+        .server("http://slow.test:8080".try_into().expect("a valid URL"))
         .idle_conn_timeout(SECOND)
         .build()
-        .unwrap()
+        .expect("a valid pool")
 }
 
 #[test]
