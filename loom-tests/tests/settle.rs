@@ -8,7 +8,7 @@ use evenkeel::lockfree::idle::{Parked, Take};
 use evenkeel::lockfree::permits::Limits;
 use evenkeel::lockfree::settle::{Site, check_in, claim, shut};
 use evenkeel::lockfree::ticket::{Granted, Ticket};
-use loom_tests::fleet::{Conn, Server, assert_at_rest, dial, fleet, limits, look, servers};
+use loom_tests::fleet::{Conn, Server, assert_at_rest, fleet, limits, look, servers};
 use loom_tests::{Plain, models};
 
 /// Two servers with one connection each; the first has it parked, the second leased.
@@ -364,37 +364,6 @@ models! {
         let reaper = servers[0].spawn(move |server| assert!(claim(server, seen).is_none()));
         servers[1].use_once();
         reaper.join().unwrap();
-        assert_at_rest(&servers);
-    }
-
-    /// As the reaper, one who looked for something to close: the connection is out of the set while
-    /// a third server looks there, and it is another that is closed in the end.
-    fn what_an_eviction_puts_back_finds_a_starved_server(2) {
-        let servers = servers::<3>(2, 3);
-        servers[0].use_once();
-        let busy = [servers[0].lease(), servers[1].lease(), servers[2].lease()];
-        let [parked, one, two] = busy;
-        servers[0].check_in_at(parked, 1);
-        let user = servers[0].spawn(|server| {
-            if let Take::Got(parked) = server.gate().idle.take(0) {
-                server.check_in_at(parked, 5);
-            }
-        });
-        let other = servers[1].spawn(move |server| {
-            let mut ticket = server.enter();
-            let granted = look(&mut ticket);
-            match granted {
-                Some(Granted::Permit(permit)) => server.close(dial(permit)),
-                Some(_) => panic!("it has nothing parked"),
-                None => drop(ticket),
-            }
-            server.close(one);
-        });
-        let more = servers[2].lease();
-        user.join().unwrap();
-        other.join().unwrap();
-        servers[2].check_in(more);
-        servers[2].check_in(two);
         assert_at_rest(&servers);
     }
 

@@ -178,8 +178,8 @@ impl<T> Gate<T> {
             left.reopened = true;
         }
         if !left.lacks_total {
-            // Ordering: Relaxed. They go back to the total, by whose word the next one acquires what
-            // belongs to them.
+            // Ordering: Relaxed. They go back to the total, by whose word the next one acquires
+            // what belongs to them.
             left.surplus += self.slow.credits.swap(0, Ordering::Relaxed);
         }
     }

@@ -286,8 +286,8 @@ impl<S> Total<S> {
     /// The next server to serve, if there is a permit for it, the desperate first.
     pub fn next(&self) -> Option<(S, Need)> {
         loop {
-            // Ordering: Relaxed. A push that is missed is found in the next round: `pop` has brought
-            // the flags in line with the queues, and acquires for that.
+            // Ordering: Relaxed. A push that is missed is found in the next round: `pop` has
+            // brought the flags in line with the queues, and acquires for that.
             let seen = self.word.load(Ordering::Relaxed);
             if seen & STARVED == 0 || seen & FREE == 0 {
                 return None;
