@@ -10,7 +10,7 @@ use futures_lite::future::block_on;
 use super::*;
 
 const THREADS: u64 = 4;
-const OPERATIONS: usize = if cfg!(miri) { 20 } else { 4_000 };
+const OPERATIONS: usize = if cfg!(miri) { 20 } else { 20_000 };
 /// Nothing here waits for a clock: whoever takes longer sleeps for ever.
 const STUCK: Duration = Duration::from_secs(if cfg!(miri) { 3_600 } else { 60 });
 
