@@ -204,29 +204,6 @@ models! {
         assert_at_rest(&servers);
     }
 
-    /// The permit that was given up for the first may go to the second, who has just come: then
-    /// the first is left to the next check-in, though none is ever parked.
-    fn a_permit_that_was_given_up_is_taken_by_another(2) {
-        let servers = servers::<3>(2, 2);
-        let held = [servers[0].lease(), servers[0].lease()];
-        let mut first = servers[1].enter();
-        let mut line = [servers[0].enter(), servers[0].enter(), servers[0].enter()];
-        let parker = servers[0].spawn(move |server| held.map(|lease| server.check_in(lease)));
-        let mut second = servers[2].enter();
-        parker.join().unwrap();
-        for ticket in &mut line[..2] {
-            if let Some(Granted::Connection(parked)) = look(ticket) {
-                servers[0].check_in(parked);
-            }
-        }
-        let lease = servers[1].wait(&mut first).unwrap();
-        servers[1].close(lease);
-        let lease = servers[2].wait(&mut second).unwrap();
-        servers[2].close(lease);
-        drop(line);
-        assert_at_rest(&servers);
-    }
-
     fn a_waiter_leaves_while_its_server_is_given_a_permit(2) {
         let servers = servers::<2>(1, 1);
         let held = servers[0].lease();

@@ -227,8 +227,9 @@ impl<T> Gate<T> {
     }
 
     /// Whether dials whose callers have been served otherwise, or have gone, will bring a
-    /// connection for everyone who waits. One more would then be one too many: C callers are to open no more
-    /// than C. A dial has its caller as long as that stands in line, or before it has entered.
+    /// connection for everyone who waits. One more would then be one too many: C callers are to
+    /// open no more than C. A dial has its caller as long as that stands in line, or before it has
+    /// entered.
     fn is_provided(&self, line: &Line<T>) -> bool {
         let counts = self.ledger.counts();
         // Ordering: Relaxed. Whoever takes one away settles afterwards: this is looked at again.
