@@ -26,19 +26,24 @@ else
 fi
 
 if nightly && cargo +nightly miri --version >/dev/null 2>&1; then
-    # The lock-free core only: Miri has no sockets.
-    run "Miri" env MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-many-seeds=0..8" \
-        cargo +nightly miri test --lib lockfree
+    run "Miri" ci/miri.sh
 else
     skipped+=("Miri: no nightly toolchain with miri")
 fi
 
 if nightly && [ -d "$(rustc +nightly --print sysroot)/lib/rustlib/src/rust/library" ]; then
-    host=$(rustc -vV | sed -n 's/^host: //p')
-    run "ThreadSanitizer" env RUSTFLAGS="-Zsanitizer=thread" CARGO_TARGET_DIR=target/tsan \
-        cargo +nightly test -Zbuild-std --target "$host" --lib --test it
+    run "ThreadSanitizer" ci/tsan.sh
 else
     skipped+=("ThreadSanitizer: no nightly toolchain with rust-src")
+fi
+
+if nightly && command -v cargo-fuzz >/dev/null; then
+    for target in fuzz/fuzz_targets/*.rs; do
+        target=$(basename "$target" .rs)
+        run "fuzzing $target for a minute" cargo +nightly fuzz run "$target" -- -max_total_time=60
+    done
+else
+    skipped+=("fuzzing: no nightly toolchain with cargo-fuzz; the corpus is replayed by cargo test")
 fi
 
 # What a request costs, in figures that hardly vary. They are printed, to be compared by a person.

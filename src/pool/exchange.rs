@@ -11,7 +11,7 @@ use crate::conn::{ExchangeError, ExchangeErrorKind, RequestHead};
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::policy::retry::Attempt;
 use crate::select::Select;
-use crate::server::{Server, ServerId};
+use crate::server::{Server, ServerId, redact};
 use crate::upstream::{Backend, Count, Directory, Hub, Lease};
 
 /// How a response came about: found in the extensions of each response of the pool.
@@ -80,9 +80,9 @@ fn origin(directory: &Directory, uri: &Uri) -> Result<Option<ServerId>, Error> {
     };
     // Not the whole authority: it may hold a password.
     let foreign = || {
-        let host = authority.host();
+        let host = redact(authority.host());
         refuse(format!(
-            "{scheme}://{host} is not a server of this pool; add it with add_server, or send a path"
+            "{host} is not the host of a server of this pool; add it with add_server, or send a path"
         ))
     };
     let named = Server::new(format!("{scheme}://{authority}"))

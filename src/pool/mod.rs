@@ -86,12 +86,19 @@ impl Pool {
     /// Its body streams; when it has been read to the end, or dropped, the connection goes back.
     ///
     /// The URI is a path, which is put behind the server's base path, or an absolute URL, whose
-    /// origin must be one of the pool's servers. Wishes travel as a [`Select`] in the request's
+    /// origin must be one of the pool's servers. Path and query go out as they are given: dot
+    /// segments (`/../x`) are not removed, so a path from an untrusted source can lead a server out
+    /// of the base path. Wishes travel as a [`Select`] in the request's
     /// extensions. A [`ResponseInfo`] is in the response's.
     ///
     /// A server that cannot be connected to is passed over for another. A request is sent again by
-    /// itself only if the connection broke without any answer, and either nothing of the request
-    /// had been sent, or the connection had been used before and the method is idempotent.
+    /// itself only if the connection broke without any answer, nothing had been taken from its
+    /// body, and either nothing of the request had been sent, or the connection had been open
+    /// before and the method is idempotent. A body that says it is empty, as [`Body::empty`] does,
+    /// is never asked. Any other is asked before the first byte is sent, since head and body go out
+    /// together; once it has answered, even if only that it has ended, it cannot be sent again, and
+    /// the error is the caller's. [`Error::is_retry_safe`] then tells whether a new request with a
+    /// new body is without risk.
     ///
     /// # Errors
     /// [`Error::kind`] tells what went wrong, [`Error::phase`] in which step, and
@@ -163,8 +170,10 @@ impl Pool {
     }
 
     /// Shuts the pool down. New calls and callers in line get [`ErrorKind::Closed`] at once; idle
-    /// connections are closed; what is on loan may end within `grace`, and is then cut. Returns
-    /// when that is done and background work has ended. Every caller gets the same report.
+    /// connections are closed; what is on loan may end within `grace`, and is then cut: whoever
+    /// waits on it is woken and gets an error, and a socket whose holder does nothing with it is
+    /// closed when it is next used or dropped. Returns when that is done and background work has
+    /// ended, for which it waits a second at the most. Every caller gets the same report.
     ///
     /// # Cancel safety
     /// Dropping the future does not undo it: the pool stays closed to new calls, and what is on
