@@ -82,7 +82,7 @@ fn origin(directory: &Directory, uri: &Uri) -> Result<Option<ServerId>, Error> {
     let foreign = || {
         let host = redact(authority.host());
         refuse(format!(
-            "{host} is not the host of a server of this pool; add it with add_server, or send a path"
+            "{host} is not a server of this pool; add it with add_server, or send a path"
         ))
     };
     let named = Server::new(format!("{scheme}://{authority}"))
