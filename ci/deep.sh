@@ -15,7 +15,7 @@ run() {
 
 .ci/run
 
-run "loom, one preemption deeper" env LOOM_MAX_PREEMPTIONS=4 ci/loom.sh
+run "loom, three preemptions in every model" env LOOM_MAX_PREEMPTIONS=3 ci/loom.sh
 
 run "mutants: seeded bugs that the models must find" ci/mutants.sh
 

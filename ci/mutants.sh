@@ -152,7 +152,7 @@ clear_block() { name='' file='' model='' filter='' bound='' survives='' from='' 
 if ! $list; then
     rm -rf "$tree"
     mkdir -p "$tree"
-    cp -R Cargo.toml Cargo.lock src loom-tests "$tree"
+    cp -R Cargo.toml Cargo.lock src loom-tests examples "$tree"
 fi
 
 newline=$'\n'

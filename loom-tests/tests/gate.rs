@@ -314,4 +314,15 @@ models! {
         parker.join().unwrap();
         assert_at_rest(&[server]);
     }
+
+    /// Neither has begun to dial when the other is looked at; each is given a permit all the same.
+    fn a_permit_that_is_not_taken_up_yet_keeps_nobody_waiting(2) {
+        let [server] = servers::<1>(2, 2);
+        let other = server.spawn(Server::enter);
+        let mine = server.enter();
+        for mut ticket in [mine, other.join().unwrap()] {
+            assert!(matches!(look(&mut ticket), Some(Granted::Permit(_))));
+        }
+        assert_at_rest(&[server]);
+    }
 }
