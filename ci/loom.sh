@@ -3,7 +3,7 @@
 #
 #   ci/loom.sh [test filter...]
 #
-# LOOM_MAX_PREEMPTIONS overrides the preemption bound of each model (the weekly run uses 4).
+# LOOM_MAX_PREEMPTIONS overrides the preemption bound of each model (`ci/deep.sh` uses 3, which takes far longer).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
