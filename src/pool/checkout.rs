@@ -37,29 +37,14 @@ pub struct ConnectionInfo {
 
 pub(super) async fn checkout(directory: &Directory, select: &Select) -> Result<Checkout, Error> {
     let plan = Plan::of(&directory.hub, Some(select));
-    let wish = Wish {
-        server: plan.server,
-        class: plan.class,
-        deadline: plan.deadline,
-        now: plan.now,
-        tried: &mut Vec::new(),
-        fresh: false,
-        may_dial: true,
-    };
-    acquire(directory, wish).await.map(|lease| Checkout { lease })
+    let mut tried = Vec::new();
+    acquire(directory, plan.wish(&mut tried)).await.map(|lease| Checkout { lease })
 }
 
 pub(super) fn try_checkout(directory: &Directory, select: &Select) -> Option<Checkout> {
     let plan = Plan::of(&directory.hub, Some(select));
-    let wish = Wish {
-        server: plan.server,
-        class: plan.class,
-        deadline: plan.deadline,
-        now: plan.now,
-        tried: &mut Vec::new(),
-        fresh: false,
-        may_dial: false,
-    };
+    let mut tried = Vec::new();
+    let wish = Wish { may_dial: false, ..plan.wish(&mut tried) };
     try_acquire(directory, wish).map(|lease| Checkout { lease })
 }
 

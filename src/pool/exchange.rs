@@ -12,7 +12,7 @@ use crate::error::{BoxError, Error, ErrorKind};
 use crate::policy::retry::Attempt;
 use crate::select::Select;
 use crate::server::{Server, ServerId, redact};
-use crate::upstream::{Backend, Count, Directory, Hub, Lease};
+use crate::upstream::{Backend, Count, Directory, Hub, Lease, Wish};
 
 /// How a response came about: found in the extensions of each response of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,21 @@ impl Plan {
             deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
             now,
             verbatim: false,
+        }
+    }
+}
+
+impl Plan {
+    /// What is asked of the servers; those in `tried` are passed over.
+    pub(super) fn wish<'a>(&self, tried: &'a mut Vec<ServerId>) -> Wish<'a> {
+        Wish {
+            server: self.server,
+            class: self.class,
+            deadline: self.deadline,
+            now: self.now,
+            tried,
+            fresh: false,
+            may_dial: true,
         }
     }
 }

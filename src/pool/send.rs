@@ -34,15 +34,7 @@ where
     // Whether a server may have acted on an attempt before the last.
     let mut seen = false;
     loop {
-        let wish = Wish {
-            server: plan.server,
-            class: plan.class,
-            deadline: plan.deadline,
-            now: plan.now,
-            tried: &mut tried,
-            fresh: broken > TRUSTED,
-            may_dial: true,
-        };
+        let wish = Wish { fresh: broken > TRUSTED, ..plan.wish(&mut tried) };
         let mut lease = match acquire(directory, wish).await {
             Ok(lease) => lease,
             Err(error) => {
