@@ -40,8 +40,6 @@ pub enum ErrorKind {
     Config,
     /// No connection could be made.
     Connect,
-    /// The setting needs background work, and the runtime has no place for it.
-    NoBackground,
     /// The pool has no servers.
     NoServers,
     /// The server with this id is not, or no longer, in the pool.
@@ -172,10 +170,7 @@ impl Error {
 
     /// The pool, its settings or the request are at fault: trying again will not help.
     pub fn is_usage(&self) -> bool {
-        matches!(
-            self.repr.kind,
-            ErrorKind::Config | ErrorKind::NoBackground | ErrorKind::Request | ErrorKind::Url
-        )
+        matches!(self.repr.kind, ErrorKind::Config | ErrorKind::Request | ErrorKind::Url)
     }
 }
 

@@ -1,13 +1,15 @@
 //! Workers that share a number of requests among themselves.
 
 #![expect(clippy::disallowed_methods, reason = "the example's own stopwatch")]
+#![expect(clippy::disallowed_types, reason = "an example's figures are no hot path")]
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write, stderr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use evenkeel::{Error, Pool, ResponseInfo};
+use evenkeel::{Error, Pool, ResponseInfo, ServerId};
 
 use crate::fleet::Fleet;
 use crate::join::{Job, join_all};
@@ -20,6 +22,8 @@ pub(crate) struct Load {
     next: AtomicUsize,
     progress: Progress,
     pub(crate) all: Tally,
+    /// The time that each server's answers took, from the call to the last byte, and their number.
+    took: Mutex<BTreeMap<ServerId, (Duration, u32)>>,
     /// Those that began while one server was down.
     pub(crate) gap: Tally,
 }
@@ -42,6 +46,7 @@ impl Load {
             next: AtomicUsize::new(0),
             progress: Progress::start(total),
             all: Tally::default(),
+            took: Mutex::default(),
             gap: Tally::default(),
         }
     }
@@ -88,6 +93,19 @@ impl Load {
         }
     }
 
+    fn note(&self, server: ServerId, took: Duration) {
+        let mut all = self.took.lock().expect("no thread panics while it holds the lock");
+        let (sum, count) = all.entry(server).or_default();
+        *sum += took;
+        *count += 1;
+    }
+
+    /// The average time that this server's answers took.
+    pub(crate) fn latency(&self, server: ServerId) -> Duration {
+        let all = self.took.lock().expect("no thread panics while it holds the lock");
+        all.get(&server).and_then(|(sum, count)| sum.checked_div(*count)).unwrap_or_default()
+    }
+
     fn gap_start(&self) -> usize {
         self.total / 3
     }
@@ -101,11 +119,15 @@ impl Load {
         let ask = async {
             // A server of the user's need not know any path but its own.
             let path = if self.has_gap() { format!("/item/{number}") } else { "/".to_owned() };
+            let started = Instant::now();
             let response = self.pool.get(path).await?;
             let status = response.status();
-            let attempts = response.extensions().get::<ResponseInfo>().map_or(1, |i| i.attempts);
+            let info = response.extensions().get::<ResponseInfo>().cloned();
             response.into_body().bytes().await?;
-            Ok::<_, Error>((status, attempts))
+            if let Some(info) = &info {
+                self.note(info.server, started.elapsed());
+            }
+            Ok::<_, Error>((status, info.map_or(1, |info| info.attempts)))
         };
         match ask.await {
             Ok((status, attempts)) if !status.is_server_error() => Ok(attempts),

@@ -15,7 +15,8 @@ pub(crate) struct Report {
     failed: u64,
     gap: Option<[u64; 3]>,
     metrics: Metrics,
-    servers: Vec<ServerStats>,
+    /// Each server, and the average time that its answers took.
+    servers: Vec<(ServerStats, Duration)>,
 }
 
 impl Report {
@@ -27,7 +28,14 @@ impl Report {
             failed,
             gap: load.has_gap().then(|| figures(&load.gap)),
             metrics: pool.metrics(),
-            servers: pool.server_stats(),
+            servers: pool
+                .server_stats()
+                .into_iter()
+                .map(|server| {
+                    let latency = load.latency(server.id);
+                    (server, latency)
+                })
+                .collect(),
         }
     }
 
@@ -37,7 +45,8 @@ impl Report {
 
     /// The figures as one JSON object.
     pub(crate) fn json(&self) -> String {
-        let servers: Vec<String> = self.servers.iter().map(server_json).collect();
+        let servers: Vec<String> =
+            self.servers.iter().map(|(server, _)| server_json(server)).collect();
         let figures = format!(
             "\"requests\":{},\"ok\":{},\"failed\":{},\"opened\":{},\"reused\":{}",
             self.ok + self.failed,
@@ -56,10 +65,9 @@ fn figures(tally: &Tally) -> [u64; 3] {
 }
 
 fn server_json(server: &ServerStats) -> String {
-    // A normalised URL holds neither quotes nor backslashes nor control characters, so it needs
-    // no escapes.
+    // A URL holds no control characters; what else JSON escapes, Rust escapes alike.
     format!(
-        "{{\"url\":\"{}\",\"requests\":{},\"ok\":{},\"failed\":{},\"opened\":{}}}",
+        "{{\"url\":{:?},\"requests\":{},\"ok\":{},\"failed\":{},\"opened\":{}}}",
         server.url,
         server.total_requests,
         server.successful_requests,
@@ -70,13 +78,14 @@ fn server_json(server: &ServerStats) -> String {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let width = self.servers.iter().map(|server| server.url.len()).max().unwrap_or(0).max(6);
+        let width =
+            self.servers.iter().map(|(server, _)| server.url.len()).max().unwrap_or(0).max(6);
         writeln!(
             f,
             "{:width$}  {:>8}  {:>8}  {:>6}  {:>6}  {:>6}  {:>6}  {:>10}",
             "server", "requests", "ok", "failed", "down", "opened", "reused", "latency"
         )?;
-        for server in &self.servers {
+        for (server, latency) in &self.servers {
             writeln!(
                 f,
                 "{:width$}  {:>8}  {:>8}  {:>6}  {:>6}  {:>6}  {:>6}  {:>7} µs",
@@ -87,7 +96,7 @@ impl Display for Report {
                 server.connect_errors,
                 server.connections_created,
                 percent(server.connections_reused, server.connections_created),
-                server.response_time.as_micros()
+                latency.as_micros()
             )?;
         }
         // A request that finds its server down goes to another, and so is no failed one.

@@ -82,12 +82,12 @@ pub(crate) fn wished(path: &str, select: Select) -> Request<Body> {
     request
 }
 
-/// A GET of `path`, its body read to the end; whether its connection had served before.
+/// A GET of `path`, its body read to the end; whether its connection was open before.
 pub(crate) async fn get(pool: &Pool, path: &str) -> Result<bool, Error> {
     whole(pool.get(path).await?).await
 }
 
-/// Reads a body to its end; whether its connection had served before.
+/// Reads a body to its end; whether its connection was open before.
 pub(crate) async fn whole(response: Response<Body>) -> Result<bool, Error> {
     let reused = info(&response).reused;
     response.into_body().bytes().await?;
