@@ -33,7 +33,10 @@ type Entry = (&'static str, fn() -> io::Result<Box<dyn Cycle>>);
 
 const ALL: &[Entry] = &[
     ("nothing: the loop itself", || Ok(Box::new(others::Nothing))),
-    ("evenkeel", || Ok(Box::new(pool::Evenkeel::new(pool::Clock::System)?))),
+    ("evenkeel", || Ok(Box::new(pool::Evenkeel::new(pool::Clock::Coarse)?))),
+    ("evenkeel, with a precise clock only", || {
+        Ok(Box::new(pool::Evenkeel::new(pool::Clock::Precise)?))
+    }),
     ("evenkeel, with a clock that costs nothing", || {
         Ok(Box::new(pool::Evenkeel::new(pool::Clock::Still)?))
     }),

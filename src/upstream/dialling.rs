@@ -32,7 +32,7 @@ impl<'a> Dialling<'a> {
         wish: &Wish<'_>,
     ) -> Result<Found, Missed> {
         let line = (!wish.fresh).then(|| Ticket::enter_dialling(&mut permit));
-        let mut dialling = Self { backend, line, dial: Some(open(permit, wish.deadline)) };
+        let mut dialling = Self { backend, line, dial: Some(open(permit, wish.deadline())) };
         poll_fn(|cx| dialling.poll(cx)).await
     }
 

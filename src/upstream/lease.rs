@@ -183,7 +183,7 @@ impl Drop for Lease {
             Some(reason) => close(backend, held, slot, reason),
             None => {
                 hub.tally.add(Count::Parked, 1);
-                let since = hub.tick(hub.now());
+                let since = hub.tick();
                 settle::check_in(backend, Parked { slot, value: held, since });
                 trim(backend, hub);
             }

@@ -26,7 +26,7 @@ impl Evenkeel {
     /// Opens the connections and gives them back.
     pub(super) fn new(clock: Clock) -> io::Result<Self> {
         let pool = Pool::builder()
-            .runtime(Runtime::custom(clock, Memory, Memory))
+            .runtime(clock.runtime())
             .server(Server::new("http://127.0.0.1").map_err(io::Error::other)?)
             .max_idle_connections(CONNECTIONS)
             .build()
@@ -52,14 +52,21 @@ impl Cycle for Evenkeel {
 /// What time it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Clock {
-    /// The system's time.
-    System,
+    /// That of `Runtime::async_io`: ages by the system's coarse clock.
+    Coarse,
+    /// The system's precise clock alone, as with a timer of one's own.
+    Precise,
     /// Always the same time: what is left is the pool's own.
     Still,
 }
 
-thread_local! {
-    static START: Instant = now();
+impl Clock {
+    fn runtime(self) -> Runtime {
+        match self {
+            Self::Coarse => Runtime::async_io().connector(Memory).resolver(Memory),
+            Self::Precise | Self::Still => Runtime::custom(self, Memory, Memory),
+        }
+    }
 }
 
 impl Timer for Clock {
@@ -68,10 +75,11 @@ impl Timer for Clock {
     }
 
     fn now(&self) -> Instant {
-        match self {
-            Self::System => now(),
-            Self::Still => START.with(|start| *start),
-        }
+        now()
+    }
+
+    fn coarse_millis(&self) -> Option<u64> {
+        matches!(self, Self::Still).then_some(0)
     }
 }
 
