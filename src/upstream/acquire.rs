@@ -100,6 +100,7 @@ enum Look {
 }
 
 /// The hit path: no precise time, no count that threads share.
+#[inline]
 fn look(directory: &Directory, wish: &Wish<'_>) -> Look {
     while directory.hub.lifecycle.is_open() {
         match directory.pick(wish) {
@@ -168,6 +169,7 @@ async fn acquire_from(
 }
 
 /// The connection, if it is still good at `now`; otherwise it is closed. A new one is good.
+#[inline]
 fn checked(mut lease: Lease, since: Option<u64>, now: u64) -> Option<Lease> {
     if let Some(since) = since {
         lease.check(since, now).ok()?;

@@ -159,6 +159,7 @@ impl Directory {
     /// is to be waited at.
     ///
     /// This is the hit path: no lock, no allocation, no shared count.
+    #[inline]
     pub(super) fn pick(&self, wish: &Wish<'_>) -> Pick {
         self.roster.with(|roster| {
             if roster.is_empty() {

@@ -51,6 +51,7 @@ impl Lease {
     }
 
     /// A loan of a connection that was parked, or has just been handed over.
+    #[inline]
     pub(super) fn of(parked: Parked<Box<Held>>) -> Self {
         let held = Some((parked.value, parked.slot));
         let lease = Self { held, reused: true, direct: false, close: None };
@@ -60,6 +61,7 @@ impl Lease {
 
     /// Looks whether a connection that has been idle is still good; if not, it says why, and the
     /// lease closes it when dropped.
+    #[inline]
     pub(super) fn check(&mut self, since: u64, now: u64) -> Result<(), CloseReason> {
         let backend = self.backend();
         let parked = || backend.gate.idle.len() + 1;
@@ -76,6 +78,7 @@ impl Lease {
 
     /// Looks whether a quiet connection is still good; if not, it says why, and the lease closes
     /// it when dropped.
+    #[inline]
     pub(crate) fn look(&mut self) -> Option<CloseReason> {
         let reason = match self.conn().liveness() {
             Liveness::Closed => CloseReason::Peer,
@@ -87,6 +90,7 @@ impl Lease {
     }
 
     /// Counted, if the connection was open already.
+    #[inline]
     pub(super) fn noted(self) -> Self {
         if self.is_reused() {
             let backend = self.backend();
