@@ -51,10 +51,10 @@ impl Wish<'_> {
         self.deadline().is_some_and(|deadline| deadline <= now)
     }
 
-    /// Whether a connection that was parked at `since` will not do. One that was parked in the very
-    /// tick in which the request began may have been there before it.
-    fn distrusts(&self, since: u64) -> bool {
-        self.fresh && since <= self.tick
+    /// Whether this connection will not do. One that was parked in the very tick in which the
+    /// request began may have been there before it.
+    fn distrusts(&self, lease: &Lease) -> bool {
+        self.fresh && lease.parked_at().is_some_and(|since| since <= self.tick)
     }
 
     /// How many servers have been tried.
@@ -104,8 +104,8 @@ enum Look {
 fn look(directory: &Directory, wish: &Wish<'_>) -> Look {
     while directory.hub.lifecycle.is_open() {
         match directory.pick(wish) {
-            Pick::Idle(lease, since) if !wish.distrusts(since) => {
-                if let Some(lease) = checked(lease, Some(since), wish.tick) {
+            Pick::Idle(lease) if !wish.distrusts(&lease) => {
+                if let Some(lease) = checked(lease, wish.tick) {
                     return Look::Hit(lease);
                 }
             }
@@ -125,17 +125,14 @@ async fn acquire_from(
     let mut failed = None;
     loop {
         let (backend, mut found) = match pick {
-            Pick::Idle(lease, since) => (lease.backend().clone(), Ok((lease, Some(since)))),
+            Pick::Idle(lease) => (lease.backend().clone(), Ok(lease)),
             Pick::Wait(backend) => {
                 let found = wait_at(&backend, &wish).await;
                 (backend, found)
             }
             none => return Err(failed.unwrap_or_else(|| refusal(&none, wish.server))),
         };
-        while let Ok((_, Some(since))) = found {
-            if !wish.distrusts(since) {
-                break;
-            }
+        while found.as_ref().is_ok_and(|lease| wish.distrusts(lease)) {
             found = renew(found, &backend, &wish).await;
         }
         let now = hub.now();
@@ -144,8 +141,8 @@ async fn acquire_from(
             Ok(_) if wish.is_late(now) => {
                 return Err(queue_timeout(&backend).after_attempts(wish.tries()));
             }
-            Ok((lease, since)) => {
-                if let Some(lease) = checked(lease, since, hub.tick()) {
+            Ok(lease) => {
+                if let Some(lease) = checked(lease, hub.tick()) {
                     return Ok(lease);
                 }
             }
@@ -168,31 +165,25 @@ async fn acquire_from(
     }
 }
 
-/// The connection, if it is still good at `now`; otherwise it is closed. A new one is good.
+/// The connection, if it is still good at `now`; otherwise it is closed.
 #[inline]
-fn checked(mut lease: Lease, since: Option<u64>, now: u64) -> Option<Lease> {
-    if let Some(since) = since {
-        lease.check(since, now).ok()?;
-    }
+fn checked(mut lease: Lease, now: u64) -> Option<Lease> {
+    lease.check(now).ok()?;
     Some(lease.noted())
 }
 
 /// Opens a new connection in the place of one that is not trusted.
 async fn renew(
-    found: Result<Found, Missed>,
+    found: Result<Lease, Missed>,
     backend: &Arc<Backend>,
     wish: &Wish<'_>,
-) -> Result<Found, Missed> {
-    let (lease, _) = found?;
-    match lease.renew() {
+) -> Result<Lease, Missed> {
+    match found?.renew() {
         Some(permit) => Dialling::begin(backend, permit, wish).await,
         // As many are being opened as may: its place has been given up.
         None => wait_at(backend, wish).await,
     }
 }
-
-/// A connection, and since when it was parked, if it was.
-pub(super) type Found = (Lease, Option<u64>);
 
 /// Why a wait ended without a connection.
 pub(super) enum Missed {
@@ -216,9 +207,8 @@ impl Missed {
     }
 }
 
-/// Stands in line at one server, and dials if that is what it is given. With a connection that
-/// was parked comes the time since when.
-async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Found, Missed> {
+/// Stands in line at one server, and dials if that is what it is given.
+async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Lease, Missed> {
     // Dropped last: by then all that had been granted here has been given back.
     let _told = Told(backend.clone());
     let mut ticket = Ticket::enter(&**backend, wish.class).map_err(|refused| match refused {
@@ -242,10 +232,7 @@ async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Found, Misse
     match granted {
         None => Err(Missed::Timeout),
         Some(Granted::Closed) => Err(Missed::Closed),
-        Some(Granted::Connection(parked)) => {
-            let since = parked.since;
-            Ok((Lease::of(parked), Some(since)))
-        }
+        Some(Granted::Connection(parked)) => Ok(Lease::of(parked)),
         Some(Granted::Permit(permit)) => Dialling::begin(backend, permit, wish).await,
     }
 }
