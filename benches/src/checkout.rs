@@ -5,7 +5,8 @@
 //! do less: no limit, no count, no look. They show what the hand-over alone can cost.
 //!
 //! Each holds [`CONNECTIONS`] of them, so nobody ever waits. The figure is CPU time per cycle: on
-//! two threads it says directly how much dearer a cycle is than on one.
+//! two threads it says directly how much dearer a cycle is than on one. Whoever sleeps on a lock
+//! uses no CPU meanwhile, so that for structures with a lock it is the least it can be.
 
 mod others;
 mod pool;
@@ -33,9 +34,18 @@ type Entry = (&'static str, fn() -> io::Result<Box<dyn Cycle>>);
 
 const ALL: &[Entry] = &[
     ("nothing: the loop itself", || Ok(Box::new(others::Nothing))),
-    ("evenkeel", || Ok(Box::new(pool::Evenkeel::new(pool::Clock::System)?))),
-    ("evenkeel, with a clock that costs nothing", || {
-        Ok(Box::new(pool::Evenkeel::new(pool::Clock::Still)?))
+    ("evenkeel, `checkout`", || Ok(Box::new(pool::Evenkeel::new(pool::Clock::Coarse, 1)?))),
+    ("evenkeel, `try_checkout`", || {
+        Ok(Box::new(pool::Try(pool::Evenkeel::new(pool::Clock::Coarse, 1)?)))
+    }),
+    ("evenkeel, `checkout`, four servers", || {
+        Ok(Box::new(pool::Evenkeel::new(pool::Clock::Coarse, 4)?))
+    }),
+    ("evenkeel, `checkout`, a timer without a coarse clock", || {
+        Ok(Box::new(pool::Evenkeel::new(pool::Clock::Precise, 1)?))
+    }),
+    ("evenkeel, `checkout`, a clock that costs nothing", || {
+        Ok(Box::new(pool::Evenkeel::new(pool::Clock::Still, 1)?))
     }),
     ("crossbeam `ArrayQueue`", || Ok(Box::new(others::Bounded::new()))),
     ("crossbeam `SegQueue`", || Ok(Box::new(others::Unbounded::new()))),
@@ -55,36 +65,43 @@ pub(crate) fn compare(arguments: &Arguments) -> io::Result<()> {
     let threads: Vec<usize> = arguments.list("--threads", "1,2");
     let rounds: usize = arguments.value("--rounds", 5);
     let operations: u64 = arguments.value("--operations", 1_000_000);
-    let think: u64 = arguments.value("--think", 0);
+    let thinks: Vec<u64> = arguments.list("--think", "0,280");
     let only = arguments.text("--only").unwrap_or_default();
     let entries: Vec<&Entry> = ALL.iter().filter(|(name, _)| name.contains(only)).collect();
-    let mut results = vec![vec![Vec::new(); threads.len()]; entries.len()];
+    let columns: Vec<(u64, usize)> =
+        thinks.iter().flat_map(|think| threads.iter().map(|count| (*think, *count))).collect();
+    let mut results = vec![vec![Vec::new(); columns.len()]; entries.len()];
     for _ in 0..rounds {
         for ((_, make), results) in entries.iter().zip(&mut results) {
-            for (count, results) in threads.iter().zip(results) {
-                results.push(run(&*make()?, *count, operations, think)?);
+            for ((think, count), results) in columns.iter().zip(results) {
+                results.push(run(&*make()?, *count, operations, *think)?);
             }
         }
     }
-    let heads = threads.iter().map(|count| format!(" CPU ns on {count} |"));
-    print!("| {operations} cycles, {think} steps of work between |{}", heads.collect::<String>());
+    print!("| CPU ns per cycle |");
+    for (think, group) in thinks.iter().zip(columns.chunks(threads.len())) {
+        group.iter().for_each(|(_, count)| print!(" {count} threads, {think} steps |"));
+        print!(" ratio |");
+    }
     println!("{}", if allocations::COUNTED { " allocations |" } else { "" });
-    println!("|---|{}", "---|".repeat(threads.len() + usize::from(allocations::COUNTED)));
+    let width = thinks.len() * (threads.len() + 1) + usize::from(allocations::COUNTED);
+    println!("|---|{}", "---|".repeat(width));
     for ((name, _), results) in entries.iter().zip(&mut results) {
         print!("| {name} |");
-        let mut allocated = 0.0;
-        for results in results {
-            results.sort_by(|a, b| a.nanos.total_cmp(&b.nanos));
-            let median = &results[results.len() / 2];
-            allocated = median.allocations;
-            print!(" {:.1} |", median.nanos);
+        let costs: Vec<Cost> = results.iter_mut().map(|results| median(results)).collect();
+        for group in costs.chunks(threads.len()) {
+            group.iter().for_each(|cost| print!(" {:.1} |", cost.nanos));
+            print!(" {:.2} |", group[group.len() - 1].nanos / group[0].nanos);
         }
-        println!(
-            "{}",
-            if allocations::COUNTED { format!(" {allocated:.3} |") } else { String::new() }
-        );
+        let most = costs.iter().map(|cost| cost.allocations).fold(0.0, f64::max);
+        println!("{}", if allocations::COUNTED { format!(" {most:.3} |") } else { String::new() });
     }
     Ok(())
+}
+
+fn median(results: &mut [Cost]) -> Cost {
+    results.sort_by(|a, b| a.nanos.total_cmp(&b.nanos));
+    results[results.len() / 2]
 }
 
 #[derive(Clone, Copy)]

@@ -18,6 +18,10 @@ impl RoundRobin {
     /// The next turn over `n` servers, of which there is at least one.
     #[inline]
     pub(crate) fn pick(&self, n: usize) -> usize {
+        // A single server needs no turns, and no word that all threads write to.
+        if n == 1 {
+            return 0;
+        }
         // Ordering: Relaxed. The turns guard no memory; being read-modify-writes, none is lost.
         self.turn.fetch_add(1, Ordering::Relaxed) % n
     }

@@ -1,73 +1,128 @@
 //! A small stable number for each thread, to keep threads off each other's cache lines.
 //!
-//! Whoever has several words that would serve equally well (stripes of a counter, words of an
-//! idle set) starts at `thread_hint() % words`. Numbers are handed out one after the other, so the
-//! first n threads spread evenly over n words; a hash of the thread's identity would not. They are
-//! never given back: a process that starts threads without end merely goes round the words again.
+//! Whoever has several words that would serve equally well (words of an idle set, stripes of a
+//! counter) starts at `thread_hint() % words`. A thread is given the lowest number that is free, so
+//! the first n threads spread evenly over n words; a hash of the thread's identity would not.
 //!
-//! It is a hint and no more. Two threads may share a number (after a wrap), and nothing that must
-//! be *right* may depend on it.
+//! A number below [`OWNED`] belongs to one thread at a time: it is given back when the thread
+//! ends, and what the thread did is seen by the next one that is given it. So a word that is
+//! written only under one such number has one writer, who needs no read-modify-write. Threads
+//! beyond that many, and a thread whose locals are being torn down, have numbers from [`OWNED`] on.
+//! Those may be shared, and nothing that must be *right* may depend on them.
 //!
-//! Under the model every thread has the number 0 unless the model says otherwise
-//! (`set_thread_hint`). That is the hard case, all threads on one word; it keeps a model the same
-//! in every execution, where numbers handed out by the schedule would not; and it spares each
-//! model the branches of a counter that it is not about. The counter has a model of its own.
+//! Under the model every thread has the number [`OWNED`] unless the model says otherwise
+//! (`set_thread_hint`). That is the hard case, all threads on one shared word; it keeps a model the
+//! same in every execution, where numbers handed out by the schedule would not; and it spares each
+//! model the branches of a word that it is not about. The numbers have models of their own.
 
-use crate::sync::{AtomicUsize, Ordering::Relaxed};
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
+use crate::sync::{AtomicU64, AtomicUsize};
 
-/// Hands out the numbers 0, 1, 2, …, each once until it wraps.
+/// The numbers below this one have one holder at a time.
+pub const OWNED: usize = u64::BITS as usize;
+
+/// Hands out numbers: those below [`OWNED`] to one holder at a time, the others over and over.
 #[derive(Debug, Default)]
-pub struct Ids {
-    /// The next number.
-    next: AtomicUsize,
+pub struct Numbers {
+    /// Bit i: the number i has a holder.
+    held: AtomicU64,
+    /// How many numbers from `OWNED` on have been handed out.
+    beyond: AtomicUsize,
 }
 
-impl Ids {
-    /// Starts at 0.
+impl Numbers {
+    /// All numbers are free.
     #[cfg(not(evenkeel_loom))]
     pub const fn new() -> Self {
-        Self { next: AtomicUsize::new(0) }
+        Self { held: AtomicU64::new(0), beyond: AtomicUsize::new(0) }
     }
 
-    /// Starts at 0.
+    /// All numbers are free.
     #[cfg(evenkeel_loom)]
     pub fn new() -> Self {
-        Self { next: AtomicUsize::new(0) }
+        Self { held: AtomicU64::new(0), beyond: AtomicUsize::new(0) }
     }
 
-    /// A number that nobody else was given.
-    pub fn next(&self) -> usize {
-        // Ordering: Relaxed. Only that it is one step matters: the number guards no memory.
-        self.next.fetch_add(1, Relaxed)
+    /// The lowest number that is free, or one from [`OWNED`] on.
+    pub fn take(&self) -> usize {
+        loop {
+            // Ordering: Relaxed. A guess; the operation below decides.
+            let number = self.held.load(Relaxed).trailing_ones();
+            if number >= u64::BITS {
+                return self.shared();
+            }
+            let bit = 1 << number;
+            // Ordering: Acquire pairs with the Release in `give_back`: what the last holder wrote
+            // is what we go on from.
+            if self.held.fetch_or(bit, Acquire) & bit == 0 {
+                return number as usize;
+            }
+        }
+    }
+
+    /// A number that others may have too.
+    pub fn shared(&self) -> usize {
+        // Ordering: Relaxed. The number guards no memory.
+        OWNED + self.beyond.fetch_add(1, Relaxed) % OWNED
+    }
+
+    /// The holder of the number has made its last use of it.
+    pub fn give_back(&self, number: usize) {
+        if number < OWNED {
+            // Ordering: Release; see `take`.
+            self.held.fetch_and(!(1 << number), Release);
+        }
     }
 }
 
-/// This thread's number. Costs one thread-local read after the first call.
 #[cfg(not(evenkeel_loom))]
-#[inline]
-pub fn thread_hint() -> usize {
+mod local {
     use std::cell::Cell;
 
+    use super::Numbers;
+
     const UNSET: usize = usize::MAX;
-    static IDS: Ids = Ids::new();
+    static NUMBERS: Numbers = Numbers::new();
     // Const-initialised and without a destructor: the read is one load, and it cannot fail while
     // the thread is being torn down.
     thread_local!(static HINT: Cell<usize> = const { Cell::new(UNSET) });
+    // Apart from it, and touched once: what gives the number back.
+    thread_local!(static HELD: Held = Held(NUMBERS.take()));
 
-    HINT.with(|hint| {
-        let mut number = hint.get();
-        if number == UNSET {
-            number = IDS.next();
-            hint.set(number);
+    struct Held(usize);
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            // Destructors that run after this one must not write where the next holder does.
+            HINT.set(NUMBERS.shared());
+            NUMBERS.give_back(self.0);
         }
+    }
+
+    /// This thread's number. Costs one thread-local read after the first call.
+    #[inline]
+    pub fn thread_hint() -> usize {
+        match HINT.get() {
+            UNSET => first(),
+            number => number,
+        }
+    }
+
+    #[cold]
+    fn first() -> usize {
+        let number = HELD.try_with(|held| held.0).unwrap_or_else(|_| NUMBERS.shared());
+        HINT.set(number);
         number
-    })
+    }
 }
 
-#[cfg(evenkeel_loom)]
-loom::thread_local!(static HINT: std::cell::Cell<usize> = std::cell::Cell::new(0));
+#[cfg(not(evenkeel_loom))]
+pub use self::local::thread_hint;
 
-/// This thread's number: 0, or what the model chose.
+#[cfg(evenkeel_loom)]
+loom::thread_local!(static HINT: std::cell::Cell<usize> = std::cell::Cell::new(OWNED));
+
+/// This thread's number: [`OWNED`], or what the model chose.
 #[cfg(evenkeel_loom)]
 pub fn thread_hint() -> usize {
     HINT.with(std::cell::Cell::get)
@@ -99,8 +154,43 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_handed_out_in_order() {
-        let ids = Ids::new();
-        assert_eq!([ids.next(), ids.next(), ids.next()], [0, 1, 2]);
+    fn the_lowest_free_number_is_handed_out() {
+        let numbers = Numbers::new();
+        assert_eq!([numbers.take(), numbers.take(), numbers.take()], [0, 1, 2]);
+        numbers.give_back(1);
+        assert_eq!([numbers.take(), numbers.take()], [1, 3]);
+    }
+
+    #[test]
+    fn numbers_beyond_the_owned_ones_are_shared() {
+        let numbers = Numbers::new();
+        (0..OWNED).for_each(|number| assert_eq!(numbers.take(), number));
+        assert_eq!(numbers.take(), OWNED);
+        // Nobody owned it: nothing comes free.
+        numbers.give_back(OWNED);
+        assert_eq!(numbers.take(), OWNED + 1);
+        numbers.give_back(OWNED - 1);
+        assert_eq!(numbers.take(), OWNED - 1);
+    }
+
+    #[test]
+    fn a_thread_that_is_torn_down_shares_its_number() {
+        struct Late;
+        impl Drop for Late {
+            fn drop(&mut self) {
+                SEEN.set(thread_hint()).unwrap();
+            }
+        }
+        thread_local!(static LATE: Late = const { Late });
+        static SEEN: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+        let before = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                // Made before the number is taken, and so dropped after it has been given back.
+                LATE.with(|_| ());
+                thread_hint()
+            });
+            thread.join().unwrap()
+        });
+        assert!(before < OWNED && SEEN.get().is_some_and(|seen| *seen >= OWNED));
     }
 }

@@ -233,6 +233,7 @@ impl<S: Site> Rounds<S> {
 
 /// Gives a good connection back: to the first in line, or to the idle set; or, if another server
 /// has none at all and cannot get one, its permit to that.
+#[inline]
 pub fn check_in<S: Site>(site: &S, parked: Parked<S::Conn>) {
     let total = site.total();
     if total.yields() {
@@ -269,6 +270,7 @@ fn yield_up<S: Site>(site: &S, parked: Parked<S::Conn>) {
 }
 
 /// Parks a connection, and serves whoever wants it.
+#[inline]
 fn park<S: Site>(site: &S, parked: Parked<S::Conn>) {
     let (idle, total) = (&site.gate().idle, site.total());
     match idle.park(parked) {

@@ -64,6 +64,7 @@ impl<T: Send + Sync + 'static> Snapshot<T> {
     ///
     /// `read` runs under an epoch pin: it must be short, and must not wait for anything. Calls may
     /// be nested; inner and outer may see different values.
+    #[inline]
     pub fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
         let guard = pin();
         // Ordering: Acquire pairs with the Release in `update`: with the pointer come the

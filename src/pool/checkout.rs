@@ -36,16 +36,27 @@ pub struct ConnectionInfo {
 }
 
 pub(super) async fn checkout(directory: &Directory, select: &Select) -> Result<Checkout, Error> {
-    let plan = Plan::of(&directory.hub, Some(select));
     let mut tried = Vec::new();
-    acquire(directory, plan.wish(&mut tried)).await.map(|lease| Checkout { lease })
+    acquire(directory, wish(directory, select, &mut tried)).await.map(|lease| Checkout { lease })
 }
 
 pub(super) fn try_checkout(directory: &Directory, select: &Select) -> Option<Checkout> {
-    let plan = Plan::of(&directory.hub, Some(select));
     let mut tried = Vec::new();
-    let wish = Wish { may_dial: false, ..plan.wish(&mut tried) };
-    try_acquire(directory, wish).map(|lease| Checkout { lease })
+    let wish = Wish { may_dial: false, ..wish(directory, select, &mut tried) };
+    try_acquire(directory, &wish).map(|lease| Checkout { lease })
+}
+
+fn wish<'a>(directory: &Directory, select: &Select, tried: &'a mut Vec<ServerId>) -> Wish<'a> {
+    Wish {
+        server: select.server,
+        class: select.priority,
+        timeout: exchange::timeout(&directory.hub, Some(select)),
+        began: None,
+        tick: directory.hub.tick(),
+        tried,
+        fresh: false,
+        may_dial: true,
+    }
 }
 
 impl Checkout {

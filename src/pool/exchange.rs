@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use http::{Response, Uri};
@@ -31,9 +31,12 @@ pub struct ResponseInfo {
 /// Where a request goes, and until when.
 pub(super) struct Plan {
     pub(super) server: Option<ServerId>,
-    pub(super) class: u8,
-    pub(super) now: Instant,
-    pub(super) deadline: Option<Instant>,
+    class: u8,
+    /// When it began, by the clock and in ticks.
+    now: Instant,
+    tick: u64,
+    timeout: Option<Duration>,
+    deadline: Option<Instant>,
     /// The path is to be sent as it is, without the server's base path.
     verbatim: bool,
 }
@@ -42,7 +45,18 @@ impl Plan {
     /// Reads a request's wishes and its URI.
     pub(super) fn new(directory: &Directory, parts: &Parts) -> Result<Self, Error> {
         let select = parts.extensions.get::<Select>();
-        let mut plan = Self::of(&directory.hub, select);
+        let hub = &directory.hub;
+        let (now, timeout) = (hub.now(), timeout(hub, select));
+        let mut plan = Self {
+            server: select.and_then(|select| select.server),
+            class: select.map_or(0, |select| select.priority),
+            now,
+            tick: hub.tick(),
+            timeout,
+            // A timeout beyond the clock's end is none.
+            deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
+            verbatim: false,
+        };
         if let Some(server) = origin(directory, &parts.uri)? {
             if plan.server.is_some_and(|wanted| wanted != server) {
                 return Err(refuse("the URL leads to another server than the one selected"));
@@ -53,33 +67,24 @@ impl Plan {
         Ok(plan)
     }
 
-    pub(super) fn of(hub: &Hub, select: Option<&Select>) -> Self {
-        let now = hub.now();
-        let timeout = select.and_then(|select| select.timeout).or(hub.config.request_timeout);
-        Self {
-            server: select.and_then(|select| select.server),
-            class: select.map_or(0, |select| select.priority),
-            // A timeout beyond the clock's end is none.
-            deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
-            now,
-            verbatim: false,
-        }
-    }
-}
-
-impl Plan {
     /// What is asked of the servers; those in `tried` are passed over.
     pub(super) fn wish<'a>(&self, tried: &'a mut Vec<ServerId>) -> Wish<'a> {
         Wish {
             server: self.server,
             class: self.class,
-            deadline: self.deadline,
-            now: self.now,
+            timeout: self.timeout,
+            began: Some(self.now),
+            tick: self.tick,
             tried,
             fresh: false,
             may_dial: true,
         }
     }
+}
+
+/// How long a request may take.
+pub(super) fn timeout(hub: &Hub, select: Option<&Select>) -> Option<Duration> {
+    select.and_then(|select| select.timeout).or(hub.config.request_timeout)
 }
 
 /// The server that an absolute URL names; `None` for a path.

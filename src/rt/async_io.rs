@@ -23,6 +23,10 @@ impl Timer for AsyncIo {
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         Box::pin(Nap(async_io::Timer::at(deadline)))
     }
+
+    fn coarse_millis(&self) -> Option<u64> {
+        super::coarse_millis()
+    }
 }
 
 struct Nap(async_io::Timer);

@@ -121,6 +121,10 @@ impl Timer for Tokio {
         let sleep = Box::pin(tokio::time::sleep_until(deadline.into()));
         Box::pin(Nap { sleep, life: self.life.clone() })
     }
+
+    fn coarse_millis(&self) -> Option<u64> {
+        super::coarse_millis()
+    }
 }
 
 struct Nap {

@@ -1,8 +1,11 @@
 //! The reaper: closes what has been idle for too long, before anybody asks for it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::upstream::{CloseReason, Directory};
+
+/// By which ages are measured.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Closes every expired connection; when to look again.
 ///
@@ -11,7 +14,7 @@ use crate::upstream::{CloseReason, Directory};
 pub(super) fn sweep(directory: &Directory) -> Instant {
     let hub = &directory.hub;
     let now = hub.now();
-    let tick = hub.tick(now);
+    let tick = hub.tick();
     let latest = now + hub.config.cleanup_interval;
     let mut next = latest;
     // Not under a pin: closing may take long.
@@ -24,11 +27,11 @@ pub(super) fn sweep(directory: &Directory) -> Instant {
                     parked = parked.saturating_sub(1);
                 }
             } else {
-                let expires = tick + hub.idle_limits.expires_in(idle, parked);
-                next = next.min(hub.at(expires));
+                let expires_in = Duration::from_millis(hub.idle_limits.expires_in(idle, parked));
+                next = now.checked_add(expires_in).map_or(next, |expires| next.min(expires));
             }
         }
     }
     // At least a tick ahead, or a rounding would make it spin.
-    next.clamp(hub.at(tick + 1), latest.max(hub.at(tick + 1)))
+    next.max(now + TICK)
 }

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::dialling::{Dialling, dial_failed};
@@ -25,10 +25,13 @@ pub(crate) struct Wish<'a> {
     pub(crate) server: Option<ServerId>,
     /// Higher is sooner.
     pub(crate) class: u8,
-    /// Of the whole request.
-    pub(crate) deadline: Option<Instant>,
-    /// When the request began.
-    pub(crate) now: Instant,
+    /// How long the whole request may take.
+    pub(crate) timeout: Option<Duration>,
+    /// When the request began. A hit needs no precise time: without one, the clock is read when
+    /// that is first asked for.
+    pub(crate) began: Option<Instant>,
+    /// When it began, in ticks.
+    pub(crate) tick: u64,
     /// Servers that could not be connected to.
     pub(crate) tried: &'a mut Vec<ServerId>,
     /// Connections that were idle when the request began will not do: two of them have failed.
@@ -38,14 +41,20 @@ pub(crate) struct Wish<'a> {
 }
 
 impl Wish<'_> {
-    fn is_late(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= now)
+    /// The end of the request's time, once it is known when that began. A timeout beyond the
+    /// clock's end is none.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.began?.checked_add(self.timeout?)
     }
 
-    /// Whether a connection that was parked at `since` will not do, the request having begun at
-    /// `began`. One that was parked in that very tick may have been there before it.
-    fn distrusts(&self, began: u64, since: u64) -> bool {
-        self.fresh && since <= began
+    fn is_late(&self, now: Instant) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Whether this connection will not do. One that was parked in the very tick in which the
+    /// request began may have been there before it.
+    fn distrusts(&self, lease: &Lease) -> bool {
+        self.fresh && lease.parked_at().is_some_and(|since| since <= self.tick)
     }
 
     /// How many servers have been tried.
@@ -61,49 +70,79 @@ impl Wish<'_> {
 /// Dropping the future leaves the line; what had been granted goes to the next. A dial goes on
 /// without its caller if there is a driver, for the benefit of those who come after, and is given
 /// up otherwise.
-pub(crate) async fn acquire(directory: &Directory, wish: Wish<'_>) -> Result<Lease, Error> {
-    let hub = &*directory.hub;
-    if wish.is_late(wish.now) {
+pub(crate) async fn acquire(directory: &Directory, mut wish: Wish<'_>) -> Result<Lease, Error> {
+    if wish.timeout.is_some_and(|timeout| timeout.is_zero()) {
         let message = "the request had no time left when it began";
         return Err(Error::new(ErrorKind::Timeout, message).at(Phase::Queue).retry_safe(true));
     }
-    let began = hub.tick(wish.now);
-    let mut waited = false;
-    let mut failed = None;
-    loop {
-        if !hub.lifecycle.is_open() {
-            return Err(closed());
+    match look(directory, &wish) {
+        Look::Hit(lease) => Ok(lease.direct()),
+        Look::Miss(pick) => {
+            wish.began.get_or_insert_with(|| directory.hub.now());
+            acquire_from(directory, wish, pick).await
         }
-        let (backend, mut found) = match directory.pick(&wish) {
-            // The hit path: no clock, no shared count.
-            Pick::Idle(lease, since) if !waited && !wish.distrusts(began, since) => {
-                match checked(lease, Some(since), began) {
-                    Some(lease) => return Ok(lease.direct()),
-                    None => continue,
+        Look::Closed => Err(closed()),
+    }
+}
+
+/// An idle connection, now. Never waits, and opens none.
+pub(crate) fn try_acquire(directory: &Directory, wish: &Wish<'_>) -> Option<Lease> {
+    match look(directory, wish) {
+        Look::Hit(lease) => Some(lease),
+        Look::Miss(_) | Look::Closed => None,
+    }
+}
+
+enum Look {
+    Hit(Lease),
+    Miss(Pick),
+    Closed,
+}
+
+/// The hit path: no precise time, no count that threads share.
+#[inline]
+fn look(directory: &Directory, wish: &Wish<'_>) -> Look {
+    while directory.hub.lifecycle.is_open() {
+        match directory.pick(wish) {
+            Pick::Idle(lease) if !wish.distrusts(&lease) => {
+                if let Some(lease) = checked(lease, wish.tick) {
+                    return Look::Hit(lease);
                 }
             }
-            Pick::Idle(lease, since) => (lease.backend().clone(), Ok((lease, Some(since)))),
+            pick => return Look::Miss(pick),
+        }
+    }
+    Look::Closed
+}
+
+/// From what the first look found, if that was no hit.
+async fn acquire_from(
+    directory: &Directory,
+    wish: Wish<'_>,
+    mut pick: Pick,
+) -> Result<Lease, Error> {
+    let hub = &*directory.hub;
+    let mut failed = None;
+    loop {
+        let (backend, mut found) = match pick {
+            Pick::Idle(lease) => (lease.backend().clone(), Ok(lease)),
             Pick::Wait(backend) => {
                 let found = wait_at(&backend, &wish).await;
                 (backend, found)
             }
             none => return Err(failed.unwrap_or_else(|| refusal(&none, wish.server))),
         };
-        while let Ok((_, Some(since))) = found {
-            if !wish.distrusts(began, since) {
-                break;
-            }
+        while found.as_ref().is_ok_and(|lease| wish.distrusts(lease)) {
             found = renew(found, &backend, &wish).await;
         }
-        waited = true;
         let now = hub.now();
         match found {
             // It may have come too late, or its caller may have been polled too late.
             Ok(_) if wish.is_late(now) => {
                 return Err(queue_timeout(&backend).after_attempts(wish.tries()));
             }
-            Ok((lease, since)) => {
-                if let Some(lease) = checked(lease, since, hub.tick(now)) {
+            Ok(lease) => {
+                if let Some(lease) = checked(lease, hub.tick()) {
                     return Ok(lease);
                 }
             }
@@ -119,49 +158,32 @@ pub(crate) async fn acquire(directory: &Directory, wish: Wish<'_>) -> Result<Lea
             Err(Missed::Closed) => {}
             Err(missed) => return Err(missed.into_error(&backend).after_attempts(wish.tries())),
         }
-    }
-}
-
-/// An idle connection, now. Never waits, and opens none.
-pub(crate) fn try_acquire(directory: &Directory, wish: Wish<'_>) -> Option<Lease> {
-    while directory.hub.lifecycle.is_open() {
-        match directory.pick(&wish) {
-            Pick::Idle(lease, since) => {
-                let now = directory.hub.tick(wish.now);
-                if let Some(lease) = checked(lease, Some(since), now) {
-                    return Some(lease);
-                }
-            }
-            _ => return None,
+        if !hub.lifecycle.is_open() {
+            return Err(closed());
         }
+        pick = directory.pick(&wish);
     }
-    None
 }
 
-/// The connection, if it is still good at `now`; otherwise it is closed. A new one is good.
-fn checked(mut lease: Lease, since: Option<u64>, now: u64) -> Option<Lease> {
-    if let Some(since) = since {
-        lease.check(since, now).ok()?;
-    }
+/// The connection, if it is still good at `now`; otherwise it is closed.
+#[inline]
+fn checked(mut lease: Lease, now: u64) -> Option<Lease> {
+    lease.check(now).ok()?;
     Some(lease.noted())
 }
 
 /// Opens a new connection in the place of one that is not trusted.
 async fn renew(
-    found: Result<Found, Missed>,
+    found: Result<Lease, Missed>,
     backend: &Arc<Backend>,
     wish: &Wish<'_>,
-) -> Result<Found, Missed> {
-    let (lease, _) = found?;
-    match lease.renew() {
+) -> Result<Lease, Missed> {
+    match found?.renew() {
         Some(permit) => Dialling::begin(backend, permit, wish).await,
         // As many are being opened as may: its place has been given up.
         None => wait_at(backend, wish).await,
     }
 }
-
-/// A connection, and since when it was parked, if it was.
-pub(super) type Found = (Lease, Option<u64>);
 
 /// Why a wait ended without a connection.
 pub(super) enum Missed {
@@ -185,16 +207,15 @@ impl Missed {
     }
 }
 
-/// Stands in line at one server, and dials if that is what it is given. With a connection that
-/// was parked comes the time since when.
-async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Found, Missed> {
+/// Stands in line at one server, and dials if that is what it is given.
+async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Lease, Missed> {
     // Dropped last: by then all that had been granted here has been given back.
     let _told = Told(backend.clone());
     let mut ticket = Ticket::enter(&**backend, wish.class).map_err(|refused| match refused {
         Refused::Closed => Missed::Closed,
         Refused::Full => Missed::Full,
     })?;
-    let mut limit = Limit::new(backend, wish.deadline);
+    let mut limit = Limit::new(backend, wish.deadline());
     let mut since = None;
     let granted = poll_fn(|cx| {
         if let Poll::Ready(granted) = ticket.poll(cx.waker()) {
@@ -211,10 +232,7 @@ async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Found, Misse
     match granted {
         None => Err(Missed::Timeout),
         Some(Granted::Closed) => Err(Missed::Closed),
-        Some(Granted::Connection(parked)) => {
-            let since = parked.since;
-            Ok((Lease::of(parked), Some(since)))
-        }
+        Some(Granted::Connection(parked)) => Ok(Lease::of(parked)),
         Some(Granted::Permit(permit)) => Dialling::begin(backend, permit, wish).await,
     }
 }

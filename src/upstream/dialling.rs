@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::acquire::{Found, Missed, Told, Wish};
+use super::acquire::{Missed, Told, Wish};
 use super::backend::Backend;
 use super::lease::Lease;
 use super::tally::Count;
@@ -30,18 +30,17 @@ impl<'a> Dialling<'a> {
         backend: &'a Arc<Backend>,
         mut permit: Permit<Backend>,
         wish: &Wish<'_>,
-    ) -> Result<Found, Missed> {
+    ) -> Result<Lease, Missed> {
         let line = (!wish.fresh).then(|| Ticket::enter_dialling(&mut permit));
-        let mut dialling = Self { backend, line, dial: Some(open(permit, wish.deadline)) };
+        let mut dialling = Self { backend, line, dial: Some(open(permit, wish.deadline())) };
         poll_fn(|cx| dialling.poll(cx)).await
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Found, Missed>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Lease, Missed>> {
         let granted = self.line.as_mut().map_or(Poll::Pending, |line| line.poll(cx.waker()));
         match granted {
             Poll::Ready(Granted::Connection(parked)) => {
-                let since = parked.since;
-                return Poll::Ready(Ok((Lease::of(parked), Some(since))));
+                return Poll::Ready(Ok(Lease::of(parked)));
             }
             Poll::Ready(Granted::Closed) => {
                 self.dial = None;
@@ -61,7 +60,7 @@ impl<'a> Dialling<'a> {
             }
             Poll::Ready(Ok(Opened { lease, opening })) => {
                 drop(opening);
-                Poll::Ready(Ok((lease, None)))
+                Poll::Ready(Ok(lease))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(Missed::Dial(error))),
         }

@@ -37,8 +37,8 @@ pub(crate) struct Directory {
 
 /// What the first look found.
 pub(super) enum Pick {
-    /// An idle connection, not looked at yet, and since when it was idle.
-    Idle(Lease, u64),
+    /// An idle connection, not looked at yet.
+    Idle(Lease),
     /// A server to wait at, or to dial.
     Wait(Arc<Backend>),
     /// Every server has been tried.
@@ -159,6 +159,7 @@ impl Directory {
     /// is to be waited at.
     ///
     /// This is the hit path: no lock, no allocation, no shared count.
+    #[inline]
     pub(super) fn pick(&self, wish: &Wish<'_>) -> Pick {
         self.roster.with(|roster| {
             if roster.is_empty() {
@@ -221,8 +222,7 @@ impl Directory {
 #[inline]
 fn offer(backend: &Arc<Backend>, wish: &Wish<'_>) -> Option<Pick> {
     if let Take::Got(parked) = backend.gate.idle.take(thread_hint()) {
-        let since = parked.since;
-        return Some(Pick::Idle(Lease::of(parked), since));
+        return Some(Pick::Idle(Lease::of(parked)));
     }
     let hub = &backend.hub;
     let spare = hub.total.in_use() < hub.config.max_total_connections as u64;

@@ -1,7 +1,7 @@
 //! [`Hub`]: what all servers of a pool share.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::backend::Backend;
 use super::tally::{Count, Tally};
@@ -23,7 +23,7 @@ pub(crate) struct Hub {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) tally: Tally,
     pub(crate) longest_wait: Max,
-    /// The zero of the clock that ages are measured on.
+    /// The zero of the ticks, if the timer has no coarse clock.
     start: Instant,
     /// Work left behind by callers who have gone, for the driver.
     pub(crate) errands: Queue<BoxFuture<'static, ()>>,
@@ -65,15 +65,14 @@ impl Hub {
         self.runtime().timer().now()
     }
 
-    /// `now` on the pool's own clock, in milliseconds.
-    pub(crate) fn tick(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.start);
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// The time of a tick.
-    pub(crate) fn at(&self, tick: u64) -> Instant {
-        self.start + Duration::from_millis(tick)
+    /// Now, in milliseconds, on the clock by which connections age. It is a clock of its own: it
+    /// may lag behind that of [`now`](Self::now), and the two are never compared.
+    #[inline]
+    pub(crate) fn tick(&self) -> u64 {
+        self.runtime().timer().coarse_millis().unwrap_or_else(|| {
+            let since = self.now().saturating_duration_since(self.start);
+            since.as_secs() * 1000 + u64::from(since.subsec_millis())
+        })
     }
 
     /// Counts for the pool and for the server.

@@ -21,6 +21,21 @@ pub(crate) struct Held {
     /// else keeps the server alive once the connection is parked; being the connection's alone, its
     /// count is not shared between threads as the server's own would be.
     home: Arc<Home>,
+    loan: Loan,
+}
+
+/// What is known of the current loan. It lies with the connection, so that a lease is a pointer,
+/// and moves from hand to hand in a register.
+#[derive(Debug, Default)]
+struct Loan {
+    /// The place in the idle set; `None` while the connection is parked.
+    slot: Option<Slot>,
+    /// When the connection was parked before this loan; `None` if it was made for it.
+    parked_at: Option<u64>,
+    /// It was idle, and nobody had to wait for it.
+    direct: bool,
+    /// What the connection is closed for, if it may not be used again.
+    close: Option<CloseReason>,
 }
 
 struct Home {
@@ -31,13 +46,7 @@ struct Home {
 /// set, or, if it cannot be used again, by closing it.
 pub(crate) struct Lease {
     /// `None` only while it is being dropped.
-    held: Option<(Box<Held>, Slot)>,
-    /// It was open already, and not made for this loan.
-    reused: bool,
-    /// It was idle, and nobody had to wait for it.
-    direct: bool,
-    /// What the connection is closed for, if it may not be used again.
-    close: Option<CloseReason>,
+    held: Option<Box<Held>>,
 }
 
 impl Lease {
@@ -46,21 +55,28 @@ impl Lease {
         let hub = &backend.hub;
         let signal = backend.signal(&slot);
         let conn = Conn::new(transport, hub.conns.clone(), signal, hub.now());
-        let held = Box::new(Held { conn, home: Arc::new(Home { backend }) });
-        Self { held: Some((held, slot)), reused: false, direct: false, close: None }
+        let loan = Loan { slot: Some(slot), ..Loan::default() };
+        let held = Box::new(Held { conn, home: Arc::new(Home { backend }), loan });
+        Self { held: Some(held) }
     }
 
     /// A loan of a connection that was parked, or has just been handed over.
+    #[inline]
     pub(super) fn of(parked: Parked<Box<Held>>) -> Self {
-        let held = Some((parked.value, parked.slot));
-        let lease = Self { held, reused: true, direct: false, close: None };
+        let Parked { slot, value: mut held, since } = parked;
+        held.loan = Loan { slot: Some(slot), parked_at: Some(since), direct: false, close: None };
+        let lease = Self { held: Some(held) };
         lease.backend().hub.tally.add(Count::Unparked, 1);
         lease
     }
 
-    /// Looks whether a connection that has been idle is still good; if not, it says why, and the
-    /// lease closes it when dropped.
-    pub(super) fn check(&mut self, since: u64, now: u64) -> Result<(), CloseReason> {
+    /// Looks whether a connection that has been idle is still good `now`, in ticks; if not, it says
+    /// why, and the lease closes it when dropped. One that was made for the loan is good.
+    #[inline]
+    pub(super) fn check(&mut self, now: u64) -> Result<(), CloseReason> {
+        let Some(since) = self.parked_at() else {
+            return Ok(());
+        };
         let backend = self.backend();
         let parked = || backend.gate.idle.len() + 1;
         let idle = now.saturating_sub(since);
@@ -68,7 +84,7 @@ impl Lease {
         if backend.hub.idle_limits.is_expired(idle, parked)
             || hint.is_some_and(|hint| reuse::is_beyond_hint(idle, hint))
         {
-            self.close = Some(CloseReason::Idle);
+            self.held_mut().loan.close = Some(CloseReason::Idle);
             return Err(CloseReason::Idle);
         }
         self.look().map_or(Ok(()), Err)
@@ -76,17 +92,19 @@ impl Lease {
 
     /// Looks whether a quiet connection is still good; if not, it says why, and the lease closes
     /// it when dropped.
+    #[inline]
     pub(crate) fn look(&mut self) -> Option<CloseReason> {
         let reason = match self.conn().liveness() {
             Liveness::Closed => CloseReason::Peer,
             Liveness::Unexpected => CloseReason::Poisoned,
             Liveness::Alive | Liveness::Unknown => return None,
         };
-        self.close = Some(reason);
+        self.held_mut().loan.close = Some(reason);
         Some(reason)
     }
 
     /// Counted, if the connection was open already.
+    #[inline]
     pub(super) fn noted(self) -> Self {
         if self.is_reused() {
             let backend = self.backend();
@@ -98,7 +116,8 @@ impl Lease {
     /// Closes the connection, and keeps its permits for a new one. `None` if as many are being
     /// opened as may; then the permits are given back.
     pub(super) fn renew(mut self) -> Option<Permit<Backend>> {
-        let (held, slot) = self.held.take()?;
+        let mut held = self.held.take()?;
+        let slot = held.loan.slot.take()?;
         let home = held.home.clone();
         drop(held);
         home.backend.hub.count(&home.backend, CloseReason::Broken.count());
@@ -109,18 +128,23 @@ impl Lease {
 
     /// Whether the connection was open already, and not made for this loan.
     pub(crate) fn is_reused(&self) -> bool {
-        self.reused
+        self.parked_at().is_some()
+    }
+
+    /// Since when the connection had been parked, in ticks, before this loan.
+    pub(super) fn parked_at(&self) -> Option<u64> {
+        self.held().loan.parked_at
     }
 
     /// Notes that nobody had to wait for the connection.
     pub(super) fn direct(mut self) -> Self {
-        self.direct = true;
+        self.held_mut().loan.direct = true;
         self
     }
 
     /// Whether the connection was had at once.
     pub(crate) fn is_direct(&self) -> bool {
-        self.direct
+        self.held().loan.direct
     }
 
     pub(crate) fn backend(&self) -> &Arc<Backend> {
@@ -128,18 +152,13 @@ impl Lease {
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
-        match &mut self.held {
-            Some((held, _)) => &mut held.conn,
-            None => unreachable!("a lease is emptied only by its drop"),
-        }
+        &mut self.held_mut().conn
     }
 
     /// The connection, and the server that it leads to.
     pub(crate) fn split(&mut self) -> (&mut Conn, &Backend) {
-        match &mut self.held {
-            Some((held, _)) => (&mut held.conn, &held.home.backend),
-            None => unreachable!("a lease is emptied only by its drop"),
-        }
+        let held = self.held_mut();
+        (&mut held.conn, &held.home.backend)
     }
 
     pub(crate) fn conn_ref(&self) -> &Conn {
@@ -148,17 +167,24 @@ impl Lease {
 
     /// Closes the connection instead of giving it back.
     pub(crate) fn close(mut self, reason: CloseReason) {
-        self.close = Some(reason);
+        self.held_mut().loan.close = Some(reason);
     }
 
     /// What the connection is closed for if it turns out not to be reusable.
     pub(crate) fn mark_broken(&mut self) {
-        self.close = Some(CloseReason::Broken);
+        self.held_mut().loan.close = Some(CloseReason::Broken);
     }
 
     fn held(&self) -> &Held {
         match &self.held {
-            Some((held, _)) => held,
+            Some(held) => held,
+            None => unreachable!("a lease is emptied only by its drop"),
+        }
+    }
+
+    fn held_mut(&mut self) -> &mut Held {
+        match &mut self.held {
+            Some(held) => held,
             None => unreachable!("a lease is emptied only by its drop"),
         }
     }
@@ -166,13 +192,16 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some((held, slot)) = self.held.take() else {
+        let Some(mut held) = self.held.take() else {
+            return;
+        };
+        let Some(slot) = held.loan.slot.take() else {
             return;
         };
         let home = held.home.clone();
         let backend = &*home.backend;
         let hub = &backend.hub;
-        let reason = match self.close {
+        let reason = match held.loan.close {
             None if held.conn.is_reusable() => None,
             // Whatever its holder made of that.
             _ if held.conn.is_cut() => Some(CloseReason::Shutdown),
@@ -183,7 +212,7 @@ impl Drop for Lease {
             Some(reason) => close(backend, held, slot, reason),
             None => {
                 hub.tally.add(Count::Parked, 1);
-                let since = hub.tick(hub.now());
+                let since = hub.tick();
                 settle::check_in(backend, Parked { slot, value: held, since });
                 trim(backend, hub);
             }

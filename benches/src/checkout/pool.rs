@@ -13,24 +13,28 @@ use evenkeel::{
 };
 use futures_io::{AsyncRead, AsyncWrite};
 
+use super::others::at_once;
 use super::{CONNECTIONS, Cycle};
 use crate::measure::now;
 
-/// A pool of one server, all of whose connections are idle.
+/// A pool all of whose connections are idle.
 pub(super) struct Evenkeel {
     pool: Pool,
     select: Select,
 }
 
+/// The same, by the call that never waits.
+pub(super) struct Try(pub(super) Evenkeel);
+
 impl Evenkeel {
-    /// Opens the connections and gives them back.
-    pub(super) fn new(clock: Clock) -> io::Result<Self> {
-        let pool = Pool::builder()
-            .runtime(Runtime::custom(clock, Memory, Memory))
-            .server(Server::new("http://127.0.0.1").map_err(io::Error::other)?)
-            .max_idle_connections(CONNECTIONS)
-            .build()
-            .map_err(io::Error::other)?;
+    /// Opens the connections, as many to each server, and gives them back.
+    pub(super) fn new(clock: Clock, servers: usize) -> io::Result<Self> {
+        let mut pool = Pool::builder().runtime(clock.runtime()).max_idle_connections(CONNECTIONS);
+        for port in 0..servers {
+            let url = format!("http://127.0.0.1:{}", 8000 + port);
+            pool = pool.server(Server::new(url).map_err(io::Error::other)?);
+        }
+        let pool = pool.build().map_err(io::Error::other)?;
         let select = Select::new();
         let mut loans = Vec::new();
         for _ in 0..CONNECTIONS {
@@ -44,7 +48,14 @@ impl Evenkeel {
 
 impl Cycle for Evenkeel {
     fn cycle(&self) {
-        let loan = self.pool.try_checkout(&self.select);
+        let loan = at_once(self.pool.checkout(self.select.clone()));
+        drop(std::hint::black_box(loan.expect("one is idle")));
+    }
+}
+
+impl Cycle for Try {
+    fn cycle(&self) {
+        let loan = self.0.pool.try_checkout(&self.0.select);
         drop(std::hint::black_box(loan.expect("one is idle")));
     }
 }
@@ -52,14 +63,21 @@ impl Cycle for Evenkeel {
 /// What time it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Clock {
-    /// The system's time.
-    System,
+    /// That of `Runtime::async_io`: ages by the system's coarse clock.
+    Coarse,
+    /// The system's precise clock alone, as with a timer of one's own.
+    Precise,
     /// Always the same time: what is left is the pool's own.
     Still,
 }
 
-thread_local! {
-    static START: Instant = now();
+impl Clock {
+    fn runtime(self) -> Runtime {
+        match self {
+            Self::Coarse => Runtime::async_io().connector(Memory).resolver(Memory),
+            Self::Precise | Self::Still => Runtime::custom(self, Memory, Memory),
+        }
+    }
 }
 
 impl Timer for Clock {
@@ -68,10 +86,11 @@ impl Timer for Clock {
     }
 
     fn now(&self) -> Instant {
-        match self {
-            Self::System => now(),
-            Self::Still => START.with(|start| *start),
-        }
+        now()
+    }
+
+    fn coarse_millis(&self) -> Option<u64> {
+        matches!(self, Self::Still).then_some(0)
     }
 }
 
