@@ -8,6 +8,7 @@
 //! | [`waiters`] | those in line, and what they are given |
 //! | [`gate`] | one server: its idle set, permits and line, and the function that pairs them |
 //! | [`settle`] | several servers and one total: who is served when something comes free |
+//! | [`shrink`], [`claims`] | limits that change, and what is open above them |
 //! | [`ticket`] | what a caller holds, given back when dropped |
 //! | [`snapshot`] | the set of servers: read by all, replaced as a whole |
 //! | [`lifecycle`] | open, draining, closed, and those who watch it |
@@ -24,6 +25,7 @@
     )
 )]
 
+pub mod claims;
 pub mod counter;
 pub mod ewma;
 pub mod gate;
@@ -32,6 +34,7 @@ pub mod idle;
 pub mod lifecycle;
 pub mod permits;
 pub mod settle;
+pub mod shrink;
 pub mod snapshot;
 pub mod ticket;
 pub mod total;
