@@ -2,7 +2,8 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | [`idle`] | the set of parked connections: words of flags over a slab |
+//! | [`idle`] | the set of parked connections: words of flags, made as they are needed |
+//! | [`segments`] | an array that grows, and is read without a lock |
 //! | [`permits`] | who may open a socket: the counts of one server |
 //! | [`total`] | the permits of all servers together, and the servers that lack one |
 //! | [`waiters`] | those in line, and what they are given |
@@ -33,6 +34,7 @@ pub mod hint;
 pub mod idle;
 pub mod lifecycle;
 pub mod permits;
+pub mod segments;
 pub mod settle;
 pub mod shrink;
 pub mod snapshot;

@@ -14,6 +14,7 @@ use crate::lockfree::ewma::Ewma;
 use crate::lockfree::gate::Gate;
 use crate::lockfree::idle::{Candidate, Slot};
 use crate::lockfree::permits::Limits;
+use crate::lockfree::segments::Segments;
 use crate::lockfree::settle::{Dispose, Site};
 use crate::lockfree::total::Total;
 use crate::server::{Server, ServerId};
@@ -31,7 +32,7 @@ pub(crate) struct Backend {
     /// From the call to the head of the response.
     pub(crate) response_time: Ewma,
     /// One for each cell, made with its first connection: by them connections are cut.
-    signals: Box<[OnceLock<Arc<Signal>>]>,
+    signals: Segments<OnceLock<Arc<Signal>>, 64>,
     directory: Weak<Directory>,
     me: Weak<Self>,
 }
@@ -40,14 +41,13 @@ impl Backend {
     pub(super) fn new(id: ServerId, server: Server, directory: &Arc<Directory>) -> Arc<Self> {
         let hub = directory.hub.clone();
         let gate = Gate::new(limits_of(&server, &hub.limits()), directory.words());
-        let signals = (0..gate.idle.cells()).map(|_| OnceLock::new()).collect();
         Arc::new_cyclic(|me| Self {
             id,
             server,
             gate,
             tally: Tally::new(),
             response_time: Ewma::new(EWMA_SHIFT),
-            signals,
+            signals: Segments::new(),
             directory: Arc::downgrade(directory),
             me: me.clone(),
             hub,
@@ -61,7 +61,8 @@ impl Backend {
 
     /// The signal of the cell's connections.
     pub(super) fn signal(&self, slot: &Slot) -> Arc<Signal> {
-        self.signals[slot.index()].get_or_init(Arc::default).clone()
+        let signal = self.signals.get_or_make(slot.index(), |_| OnceLock::new());
+        signal.get_or_init(Arc::default).clone()
     }
 
     /// The servers beside this one; `None` once the pool has gone.
