@@ -26,7 +26,7 @@ pub use std::sync::atomic::Ordering;
 mod real {
     pub use std::hint::spin_loop;
     pub use std::sync::Arc;
-    pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+    pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 
     pub use crossbeam_queue::{ArrayQueue, SegQueue as Queue};
     pub use crossbeam_utils::CachePadded;
@@ -86,7 +86,7 @@ mod model {
 
     pub use loom::cell::UnsafeCell;
     pub use loom::sync::Arc;
-    pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+    pub use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
     pub use loom::thread::yield_now as spin_loop;
 
     /// Padding has no meaning in a model.
