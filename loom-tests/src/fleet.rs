@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Poll, Waker};
 
 use evenkeel::lockfree::gate::Gate;
@@ -40,6 +41,10 @@ impl Default for Conn {
 /// Servers without sockets that share a total.
 #[derive(Debug)]
 struct Fleet {
+    /// No part of the model: it is moved by hand.
+    clock: AtomicU64,
+    /// How many grants were taken back.
+    reclaimed: AtomicU64,
     total: Total<Box<Server>>,
     gates: Vec<Gate<Conn>>,
 }
@@ -50,6 +55,9 @@ pub struct Server {
     fleet: Arc<Fleet>,
     at: usize,
 }
+
+/// How long a grant may be out.
+const GRACE: u64 = 5;
 
 /// Limits of `open` connections, all of which may be connecting at once.
 pub fn limits(open: u32) -> Limits {
@@ -63,8 +71,8 @@ pub fn servers<const N: usize>(open: u32, total: u32) -> [Server; N] {
 
 /// `N` servers with cells in at least `words` words.
 pub fn fleet<const N: usize>(limits: Limits, total: u32, words: usize) -> [Server; N] {
-    let gates = (0..N).map(|_| Gate::new(limits, words)).collect();
-    let fleet = Arc::new(Fleet { total: Total::new(total), gates });
+    let gates = (0..N).map(|_| Gate::new(limits, words, GRACE)).collect();
+    let fleet = Arc::new(Fleet { clock: AtomicU64::new(0), reclaimed: AtomicU64::new(0), total: Total::new(total), gates });
     std::array::from_fn(|at| Server { fleet: Arc::clone(&fleet), at })
 }
 
@@ -93,6 +101,16 @@ impl Site for Server {
 
     fn fence_elsewhere(&self) {
         self.others().for_each(|(_, gate)| gate.idle.fence());
+    }
+
+    fn tick(&self) -> u64 {
+        self.fleet.clock.load(Relaxed)
+    }
+
+    fn look_soon(&self) {}
+
+    fn reclaimed(&self, grants: u32) {
+        self.fleet.reclaimed.fetch_add(u64::from(grants), Relaxed);
     }
 
     fn dispose(&self, conn: Conn, _: Dispose) {
@@ -124,8 +142,18 @@ impl Server {
                 Some(parked)
             }
             Granted::Permit(permit) => Some(dial(permit)),
-            Granted::Closed => None,
+            Granted::Closed | Granted::Refused | Granted::Shed => None,
         }
+    }
+
+    /// Time passes: what is out now may be taken back.
+    pub fn pass_time(&self) {
+        self.fleet.clock.fetch_add(GRACE, Relaxed);
+    }
+
+    /// How many grants were taken back.
+    pub fn reclaimed(&self) -> u64 {
+        self.fleet.reclaimed.load(Relaxed)
     }
 
     /// A connection: an idle one, or what the line gives; `None` if the server is closed.

@@ -29,7 +29,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
-use super::gate::Gate;
+use super::gate::{Gate, Left};
 use super::idle::{AfterPark, Candidate, Parked, Slot};
 use super::ticket::Permit;
 use super::total::{Need, Total};
@@ -58,6 +58,15 @@ pub trait Site: Sized {
     /// Calls [`Idle::fence`](super::idle::Idle::fence) on every other server.
     fn fence_elsewhere(&self);
 
+    /// The time, in ticks. Asked only when somebody in line is given something.
+    fn tick(&self) -> u64;
+
+    /// Somebody waits while a grant is out: at [`Gate::look_at`] somebody is to call [`look`].
+    fn look_soon(&self);
+
+    /// So many grants were taken back.
+    fn reclaimed(&self, grants: u32);
+
     /// Closes a connection that was idle or has just come back.
     fn dispose(&self, conn: Self::Conn, why: Dispose);
 }
@@ -69,6 +78,12 @@ pub enum Dispose {
     Evicted,
     /// Its server or the pool has been closed.
     Shut,
+}
+
+/// Takes grants back that have been out for too long, if others wait for them.
+pub fn look<S: Site>(site: &S) {
+    site.gate().looked();
+    settle(site);
 }
 
 /// Serves `site`, and then everybody for whom that, or anything since, has freed something.
@@ -143,8 +158,9 @@ impl<S: Site> Rounds<S> {
         let mut freed = 0;
         loop {
             let mut woken = Woken::default();
-            let left = gate.pair(&mut woken);
+            let left = gate.pair(|| site.tick(), &mut woken);
             self.note(woken.wake());
+            self.tell(site, &left);
             freed += left.surplus;
             let counts = gate.ledger.counts();
             if counts.closed {
@@ -174,7 +190,19 @@ impl<S: Site> Rounds<S> {
                 }
             }
             self.shown = false;
-            return freed;
+            if !left.undecided {
+                return freed;
+            }
+            gate.decide();
+        }
+    }
+
+    fn tell(&mut self, site: &S, left: &Left) {
+        if left.reclaimed > 0 {
+            site.reclaimed(left.reclaimed);
+        }
+        if left.look {
+            self.note(catch_unwind(AssertUnwindSafe(|| site.look_soon())));
         }
     }
 

@@ -51,12 +51,6 @@ impl<S> Total<S> {
         }
     }
 
-    /// Whether a permit is free now.
-    pub fn has_free(&self) -> bool {
-        // Ordering: Relaxed. A hint: whoever acts on it takes the permit by `take`.
-        self.word.load(Ordering::Relaxed) & FREE != 0
-    }
-
     /// How many permits are in use.
     pub fn in_use(&self) -> u64 {
         // Ordering: Acquire: whoever sees the last permit come back sees its socket closed.

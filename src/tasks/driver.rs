@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::reaper;
+use super::{reaper, reclaim};
 use crate::rt::{Background, BoxFuture, Sleep};
 use crate::sync::Ordering;
 use crate::upstream::{Directory, Hub};
@@ -83,6 +83,8 @@ struct Work<'a> {
     errands: Vec<Errand>,
     sleep: Pin<Box<dyn Sleep>>,
     sweep_at: Instant,
+    /// When to look for grants that were not taken, if any are out while others wait.
+    look_at: Option<Instant>,
     /// How often in a row the sleep ended before its time.
     early: u32,
 }
@@ -97,7 +99,7 @@ impl<'a> Work<'a> {
         hub.driven.store(true, Ordering::Release);
         let sweep_at = hub.now() + hub.config.cleanup_interval;
         let sleep = hub.runtime().timer().sleep_until(sweep_at);
-        Self { hub, directory, errands: Vec::new(), sleep, sweep_at, early: 0 }
+        Self { hub, directory, errands: Vec::new(), sleep, sweep_at, look_at: None, early: 0 }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -108,6 +110,9 @@ impl<'a> Work<'a> {
                 return Poll::Ready(());
             }
             self.run_errands(cx);
+            if self.hub.is_to_look() {
+                self.look_at = self.directory.upgrade().and_then(|all| reclaim::look(&all));
+            }
             let next = self.next();
             self.sleep.as_mut().reset(next);
             if self.sleep.as_mut().poll(cx).is_pending() {
@@ -120,6 +125,9 @@ impl<'a> Work<'a> {
             }
             // Dropping one closes its socket and gives its permit back.
             self.errands.retain(|errand| errand.until > now);
+            if self.look_at.is_some_and(|at| at <= now) {
+                self.look_at = self.directory.upgrade().and_then(|all| reclaim::look(&all));
+            }
             if self.sweep_at <= now {
                 match self.directory.upgrade() {
                     Some(directory) => self.sweep_at = reaper::sweep(&directory),
@@ -137,7 +145,8 @@ impl<'a> Work<'a> {
     }
 
     fn next(&self) -> Instant {
-        self.errands.iter().map(|errand| errand.until).fold(self.sweep_at, Instant::min)
+        let errands = self.errands.iter().map(|errand| errand.until);
+        errands.chain(self.look_at).fold(self.sweep_at, Instant::min)
     }
 }
 

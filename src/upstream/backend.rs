@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::directory::Directory;
 use super::hub::Hub;
 use super::lease::{self, Held};
-use super::tally::{CloseReason, Tally};
+use super::tally::{CloseReason, Count, Tally};
 use crate::conn::Signal;
 use crate::lockfree::ewma::Ewma;
 use crate::lockfree::gate::Gate;
@@ -45,7 +45,7 @@ impl Backend {
             connecting: config.max_connecting as u32,
             waiting: config.max_waiters as u32,
         };
-        let gate = Gate::new(limits, directory.words());
+        let gate = Gate::new(limits, directory.words(), hub.grace);
         let signals = (0..gate.idle.cells()).map(|_| OnceLock::new()).collect();
         Arc::new_cyclic(|me| Self {
             id,
@@ -114,6 +114,18 @@ impl Site for Backend {
         if let Some(directory) = self.directory() {
             directory.fence(self.id);
         }
+    }
+
+    fn tick(&self) -> u64 {
+        self.hub.tick(self.hub.now())
+    }
+
+    fn look_soon(&self) {
+        self.hub.look_soon();
+    }
+
+    fn reclaimed(&self, grants: u32) {
+        self.hub.tally.add(Count::Reclaimed, u64::from(grants));
     }
 
     fn dispose(&self, held: Box<Held>, why: Dispose) {

@@ -31,9 +31,18 @@ pub(crate) struct Hub {
     pub(crate) driver: TaskCell,
     /// Whether a driver is at work: else nothing is left to it.
     pub(crate) driven: AtomicBool,
+    /// Whether a server has a new time at which to look for grants to be taken back.
+    looks: AtomicBool,
+    /// How long a grant may be out, in ticks.
+    pub(super) grace: u64,
     /// Begins background work; done once, with the first dial.
     starter: OnceLock<Box<dyn Fn() + Send + Sync>>,
     started: AtomicBool,
+}
+
+/// A length of time in milliseconds, rounded up.
+fn ticks(length: Duration) -> u64 {
+    u64::try_from(length.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 impl Hub {
@@ -50,6 +59,8 @@ impl Hub {
             errands: Queue::new(),
             driver: TaskCell::new(),
             driven: AtomicBool::new(false),
+            looks: AtomicBool::new(false),
+            grace: ticks(config.handoff_grace),
             starter: OnceLock::new(),
             started: AtomicBool::new(false),
             conns: Arc::new(conns),
@@ -112,6 +123,26 @@ impl Hub {
         if !self.driven.fetch_and(true, Ordering::AcqRel) {
             self.drop_errands();
         }
+    }
+
+    /// Whether a driver is at work.
+    pub(crate) fn is_driven(&self) -> bool {
+        // Ordering: Acquire pairs with the Release of the driver's start.
+        self.driven.load(Ordering::Acquire)
+    }
+
+    /// A server has a new time at which to look for grants to be taken back. Without a driver those
+    /// who wait look themselves.
+    pub(super) fn look_soon(&self) {
+        // Ordering: Release: the driver sees the time. One that starts later looks in any case.
+        self.looks.store(true, Ordering::Release);
+        self.driver.wake();
+    }
+
+    /// Whether there is such a server, since this was asked last. For the driver.
+    pub(crate) fn is_to_look(&self) -> bool {
+        // Ordering: Acquire pairs with `look_soon`.
+        self.looks.swap(false, Ordering::Acquire)
     }
 
     /// The driver has ended, or was dropped.
