@@ -4,7 +4,7 @@ use std::task::{Poll, Waker};
 use evenkeel::lockfree::gate::Gate;
 use evenkeel::lockfree::idle::{Candidate, Parked, Slot, Take};
 use evenkeel::lockfree::permits::Limits;
-use evenkeel::lockfree::settle::{Dispose, Site, check_in, close};
+use evenkeel::lockfree::settle::{self, Dispose, Site, check_in, close};
 use evenkeel::lockfree::ticket::{Granted, Permit, Ticket};
 use evenkeel::lockfree::total::Total;
 use loom::future::block_on;
@@ -131,7 +131,12 @@ impl Server {
 
     /// A place in line.
     pub fn enter(&self) -> Ticket<Self> {
-        Ticket::enter(self, 0).expect("open, and room in line")
+        self.enter_as(0)
+    }
+
+    /// A place in line, of this class.
+    pub fn enter_as(&self, class: u8) -> Ticket<Self> {
+        Ticket::enter(self, class).expect("open, and room in line")
     }
 
     /// What a place in line ends with.
@@ -263,4 +268,19 @@ pub fn close_socket(
         socket.set(false);
         server.close(held);
     }
+}
+
+/// One in line who has been given the server's only connection and has not come for it, and the
+/// next.
+pub fn stall(server: &Server) -> (Ticket<Server>, Ticket<Server>) {
+    let held = server.lease();
+    let tickets = (server.enter(), server.enter());
+    server.check_in(held);
+    tickets
+}
+
+/// Takes back what is out, if it has not been taken and somebody else waits.
+pub fn reclaim(server: &Server) {
+    server.pass_time();
+    settle::look(server);
 }

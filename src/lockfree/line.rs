@@ -189,17 +189,35 @@ impl<T> Line<T> {
         self.guests.clear();
     }
 
-    /// Sends the youngest of the lowest class away; whether there was anybody.
-    pub(super) fn shed(&mut self, woken: &mut Woken) -> bool {
+    /// Sends the youngest of the lowest class away; whether that was done. Not if somebody has
+    /// just gone who is still counted, and no more than `places` are left.
+    pub(super) fn shed(&mut self, places: usize, woken: &mut Woken) -> bool {
+        let mut gone = false;
         while let Some(node) = self.classes.iter_mut().find_map(VecDeque::pop_back) {
+            if node.is_gone() {
+                gone = true;
+                continue;
+            }
+            if gone && self.live() < places {
+                self.push(node);
+                return false;
+            }
             let is_guest = self.guests.iter().any(|guest| Arc::ptr_eq(guest, &node));
             let why = if is_guest { Grant::Refused } else { Grant::Shed };
-            if let Ok(given) = node.give(why) {
-                woken.push(given.waker);
-                return true;
+            match node.give(why) {
+                Ok(given) => {
+                    woken.push(given.waker);
+                    return true;
+                }
+                Err(_) => gone = true,
             }
         }
         false
+    }
+
+    /// How many stand in the classes and have not gone.
+    fn live(&self) -> usize {
+        self.classes.iter().flatten().filter(|node| !node.is_gone()).count()
     }
 
     /// Removes every node that has gone.

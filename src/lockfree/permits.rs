@@ -137,9 +137,9 @@ impl Ledger {
         self.word.fetch_add(WAITING, Ordering::Relaxed);
     }
 
-    /// Whether more wait than may.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.counts().waiting > self.limits.waiting
+    /// How many may wait.
+    pub(super) fn places(&self) -> u32 {
+        self.limits.waiting
     }
 
     /// A caller is no longer in line.

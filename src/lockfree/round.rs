@@ -231,11 +231,13 @@ impl<'a, T, F: Fn() -> u64> Round<'a, T, F> {
 
     /// Sends as many away as have come without a place, and are too many.
     fn shed(&mut self) {
+        let ledger = &self.gate.ledger;
         for _ in 0..self.line.guests() {
-            if !self.gate.ledger.is_crowded() || !self.line.shed(self.woken) {
+            let places = ledger.places();
+            if ledger.counts().waiting <= places || !self.line.shed(places as usize, self.woken) {
                 break;
             }
-            self.gate.ledger.leave();
+            ledger.leave();
         }
         self.line.seat_guests();
     }
