@@ -49,7 +49,7 @@ use super::line::Line;
 use super::permits::{Ledger, Limits};
 use super::round::Round;
 use super::total::Need;
-use super::waiters::{Node, Woken};
+use super::waiters::{Grant, Node, Wants, Woken};
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, CachePadded, Ordering, Queue, UnsafeCell};
 
 /// What a round of pairing leaves to the caller, who does not own the line any more.
@@ -97,6 +97,8 @@ pub(super) struct Slow {
     pub(super) entering: AtomicU32,
     /// Whether this server stands in the total's queues: those for its first permit, for more.
     marked: [AtomicBool; 2],
+    /// Callers who are about to leave the line, and may be gone from it and still be counted.
+    pub(super) leaving: AtomicU32,
     /// No permit of the total is to be had for those who have no place in line.
     pub(super) decide: AtomicBool,
     /// When to look for a grant that is to be taken back: not later than there is one.
@@ -124,6 +126,7 @@ impl<T> Gate<T> {
                 credits: AtomicU32::new(0),
                 entering: AtomicU32::new(0),
                 marked: [AtomicBool::new(false), AtomicBool::new(false)],
+                leaving: AtomicU32::new(0),
                 decide: AtomicBool::new(false),
                 look_at: AtomicU64::new(NEVER),
             }),
@@ -133,6 +136,21 @@ impl<T> Gate<T> {
     /// Puts a node into the inbox. The caller then pairs.
     pub(super) fn push(&self, node: Arc<Node<T>>) {
         self.inbox.push(node);
+    }
+
+    /// A caller leaves the line, and is counted off, unless it has been given something: that comes
+    /// back. The caller of this pairs then.
+    pub(super) fn leave(&self, node: &Node<T>) -> Result<(), Option<Grant<T>>> {
+        let leaving = &self.slow.leaving;
+        // Ordering: Relaxed. Whoever sees the node gone acquires this with it.
+        leaving.fetch_add(1, Ordering::Relaxed);
+        let gone = node.cancel();
+        if let (Ok(()), Wants::Anything { .. }) = (&gone, node.wants()) {
+            self.ledger.leave();
+        }
+        // Ordering: Release: whoever sees that nobody leaves any more sees us counted off.
+        leaving.fetch_sub(1, Ordering::Release);
+        gone
     }
 
     /// Brings a permit of the total for this server. The caller then pairs.

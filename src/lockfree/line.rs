@@ -53,6 +53,17 @@ impl<F: Fn() -> u64> Time<F> {
     }
 }
 
+/// What came of sending one away.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Shed {
+    /// One was sent away.
+    One,
+    /// One had gone by itself; it is in line no more.
+    Gone,
+    /// There is nobody.
+    Nobody,
+}
+
 /// The line.
 pub(super) struct Line<T> {
     diallers: VecDeque<Arc<Node<T>>>,
@@ -189,34 +200,23 @@ impl<T> Line<T> {
         self.guests.clear();
     }
 
-    /// Sends the youngest of the lowest class away; whether that was done. Not if somebody has
-    /// just gone who is still counted, and no more than `places` are left.
-    pub(super) fn shed(&mut self, places: usize, woken: &mut Woken) -> bool {
-        let mut gone = false;
-        while let Some(node) = self.classes.iter_mut().find_map(VecDeque::pop_back) {
-            if node.is_gone() {
-                gone = true;
-                continue;
+    /// Sends the youngest of the lowest class away.
+    pub(super) fn shed(&mut self, woken: &mut Woken) -> Shed {
+        let Some(node) = self.classes.iter_mut().find_map(VecDeque::pop_back) else {
+            return Shed::Nobody;
+        };
+        let is_guest = self.guests.iter().any(|guest| Arc::ptr_eq(guest, &node));
+        match node.give(if is_guest { Grant::Refused } else { Grant::Shed }) {
+            Ok(given) => {
+                woken.push(given.waker);
+                Shed::One
             }
-            if gone && self.live() < places {
-                self.push(node);
-                return false;
-            }
-            let is_guest = self.guests.iter().any(|guest| Arc::ptr_eq(guest, &node));
-            let why = if is_guest { Grant::Refused } else { Grant::Shed };
-            match node.give(why) {
-                Ok(given) => {
-                    woken.push(given.waker);
-                    return true;
-                }
-                Err(_) => gone = true,
-            }
+            Err(_) => Shed::Gone,
         }
-        false
     }
 
     /// How many stand in the classes and have not gone.
-    fn live(&self) -> usize {
+    pub(super) fn live(&self) -> usize {
         self.classes.iter().flatten().filter(|node| !node.is_gone()).count()
     }
 

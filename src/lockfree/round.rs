@@ -24,7 +24,7 @@
 
 use super::gate::{Gate, Left};
 use super::idle::AfterPark;
-use super::line::{Line, SWEEP, Time};
+use super::line::{Line, SWEEP, Shed, Time};
 use super::waiters::{Grant, Wants, Woken};
 use crate::sync::Ordering;
 
@@ -92,6 +92,7 @@ impl<'a, T, F: Fn() -> u64> Round<'a, T, F> {
     }
 
     fn serve(&mut self) {
+        let decide = self.is_decided();
         while self.line.wants_connection() {
             if !self.line.flagged {
                 self.gate.idle.flag_waiters();
@@ -111,8 +112,6 @@ impl<'a, T, F: Fn() -> u64> Round<'a, T, F> {
             if self.reclaim() {
                 continue;
             }
-            // Ordering: Relaxed. `pair` has carried it here.
-            let decide = self.gate.slow.decide.swap(false, Ordering::Relaxed);
             if lack == Lack::Room || (lack == Lack::Total && decide) {
                 self.shed();
             }
@@ -120,6 +119,19 @@ impl<'a, T, F: Fn() -> u64> Round<'a, T, F> {
             self.left.undecided = self.left.lacks_total && self.line.guests() > 0;
             return;
         }
+    }
+
+    /// Whether there is no permit of the total for those without a place.
+    fn is_decided(&self) -> bool {
+        let decide = &self.gate.slow.decide;
+        // Ordering: Relaxed, also below. `pair` has carried it here. If one that comes just now is
+        // overwritten, the next round leaves the guests undecided, and it is said again.
+        let decided = decide.load(Ordering::Relaxed);
+        if decided {
+            // Ordering: as above.
+            decide.store(false, Ordering::Relaxed);
+        }
+        decided
     }
 
     /// The right to open a connection, if there is somebody to use it.
@@ -232,12 +244,26 @@ impl<'a, T, F: Fn() -> u64> Round<'a, T, F> {
     /// Sends as many away as have come without a place, and are too many.
     fn shed(&mut self) {
         let ledger = &self.gate.ledger;
-        for _ in 0..self.line.guests() {
-            let places = ledger.places();
-            if ledger.counts().waiting <= places || !self.line.shed(places as usize, self.woken) {
+        let places = ledger.places();
+        let mut guests = self.line.guests();
+        while guests > 0 {
+            // Ordering: Acquire pairs with the Release in `Gate::leave`, so that the count below is
+            // right if nobody leaves.
+            let leaving = self.gate.slow.leaving.load(Ordering::Acquire) > 0;
+            if ledger.counts().waiting <= places {
                 break;
             }
-            ledger.leave();
+            if leaving && self.line.live() <= places as usize {
+                break;
+            }
+            match self.line.shed(self.woken) {
+                Shed::One => {
+                    ledger.leave();
+                    guests -= 1;
+                }
+                Shed::Gone => {}
+                Shed::Nobody => break,
+            }
         }
         self.line.seat_guests();
     }

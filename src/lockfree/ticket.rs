@@ -97,11 +97,8 @@ impl<S: Site> Drop for Ticket<S> {
         let Some(node) = self.node.take() else {
             return;
         };
-        match node.cancel() {
+        match self.site.gate().leave(&node) {
             Ok(()) => {
-                if let Wants::Anything { .. } = node.wants() {
-                    self.site.gate().ledger.leave();
-                }
                 // The line is swept, and check-ins are no longer told of somebody who has gone.
                 settle(&*self.site);
             }

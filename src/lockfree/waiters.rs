@@ -140,9 +140,10 @@ impl<T> Node<T> {
                 _ => return Err(None),
             };
             // Ordering: Acquire pairs with the Release in `give`, as in `take`; and with the one in
-            // `reclaim`: we are counted as waiting again before we are counted off.
+            // `reclaim`: we are counted as waiting again before we are counted off. Release: who
+            // sees us gone sees that we are leaving (`Gate::leave`).
             let moved =
-                self.state.compare_exchange(seen, next, Ordering::Acquire, Ordering::Relaxed);
+                self.state.compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed);
             match moved {
                 Ok(GRANTED) => return Err(self.taken()),
                 Ok(_) => {
@@ -180,9 +181,10 @@ impl<T> Node<T> {
         let again = self.state.load(Ordering::Relaxed) == RECLAIMED;
         let from = if again { RECLAIMED } else { WAITING };
         // Ordering: Release publishes the grant to the waiter's Acquire. Nothing is read on
-        // success; on failure the cell is still ours.
+        // success; on failure the cell is still ours, and Acquire is for those who count: see
+        // `is_gone`.
         let moved =
-            self.state.compare_exchange(from, GRANTED, Ordering::Release, Ordering::Relaxed);
+            self.state.compare_exchange(from, GRANTED, Ordering::Release, Ordering::Acquire);
         match moved {
             Ok(_) => Ok(Given { waker: self.task.take(), again }),
             Err(_) => match self.take_grant() {
@@ -216,8 +218,9 @@ impl<T> Node<T> {
     }
 
     pub(super) fn is_gone(&self) -> bool {
-        // Ordering: Relaxed. CANCELLED is final; seeing it late costs one failed grant.
-        self.state.load(Ordering::Relaxed) == CANCELLED
+        // Ordering: Acquire: one that has gone is seen to be leaving, if it is still counted.
+        // CANCELLED is final; seeing it late costs one failed grant.
+        self.state.load(Ordering::Acquire) == CANCELLED
     }
 }
 

@@ -134,7 +134,13 @@ fn grants_that_were_taken_are_bounded_by_those_that_were_not() {
 
 /// Sends one away; which it was, and with what.
 fn shed(line: &mut Line<u32>, nodes: &[Arc<Node<u32>>]) -> Option<(usize, Grant<u32>)> {
-    let sent = line.shed(0, &mut Woken::default());
+    let sent = loop {
+        match line.shed(&mut Woken::default()) {
+            Shed::One => break true,
+            Shed::Gone => {}
+            Shed::Nobody => break false,
+        }
+    };
     let mut polled = nodes.iter().map(|node| node.poll(Waker::noop())).enumerate();
     let found = polled.find_map(|(at, grant)| Some((at, grant?)));
     assert_eq!(sent, found.is_some());
@@ -170,18 +176,6 @@ fn a_guest_is_refused_and_one_who_is_seated_is_sent_away() {
 fn a_dialler_is_not_sent_away() {
     let mut line = Line::<u32>::new();
     line.push(Arc::new(Node::new(Wants::Connection)));
-    assert!(!line.shed(0, &mut Woken::default()));
+    assert_eq!(line.shed(&mut Woken::default()), Shed::Nobody);
     assert_eq!(line.diallers(), 1);
-}
-
-/// It may be counted for a moment longer; that is no cause to send another away.
-#[test]
-fn nobody_is_sent_away_where_one_has_just_gone() {
-    let (mut line, nodes) = line(&[0, 0, 1, 2]);
-    assert!(nodes[1].cancel().is_ok());
-    assert!(!line.shed(3, &mut Woken::default()));
-    assert!(nodes[0].cancel().is_ok());
-    assert!(line.shed(1, &mut Woken::default()), "two are left, and one may stay");
-    assert!(matches!(nodes[2].poll(Waker::noop()), Some(Grant::Shed)));
-    assert_eq!(grant(&mut line, &nodes[3..], 9), [0]);
 }
