@@ -72,7 +72,12 @@ pub fn servers<const N: usize>(open: u32, total: u32) -> [Server; N] {
 /// `N` servers with cells in at least `words` words.
 pub fn fleet<const N: usize>(limits: Limits, total: u32, words: usize) -> [Server; N] {
     let gates = (0..N).map(|_| Gate::new(limits, words, GRACE)).collect();
-    let fleet = Arc::new(Fleet { clock: AtomicU64::new(0), reclaimed: AtomicU64::new(0), total: Total::new(total), gates });
+    let fleet = Arc::new(Fleet {
+        clock: AtomicU64::new(0),
+        reclaimed: AtomicU64::new(0),
+        total: Total::new(total),
+        gates,
+    });
     std::array::from_fn(|at| Server { fleet: Arc::clone(&fleet), at })
 }
 

@@ -188,7 +188,7 @@ models! {
         assert_at_rest(&[server]);
     }
 
-    /// There is room at the server. Whether a permit of the total is found, is known a little later.
+    /// There is room at the server; whether a permit of the total is found is known a little later.
     fn a_caller_without_a_place_comes_as_a_permit_of_the_total_comes_free(3) {
         let servers = fleet::<2>(Limits { waiting: 0, ..limits(1) }, 1, 1);
         let held = servers[0].lease();

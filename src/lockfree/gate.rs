@@ -31,8 +31,8 @@
 //! What has been granted and is not taken may be taken back after a while (see `round`), but a gate
 //! has no clock. It keeps the time at which somebody should look, and says so when that comes to be
 //! earlier than it was. Whoever looks resets it first and pairs then: the round that answers sets
-//! it anew, if a grant is out and somebody waits. So it is never later than it should be, and a busy
-//! line tells once each time it is looked at, not with every grant.
+//! it anew, if a grant is out and somebody waits. So it is never later than it should be, and a
+//! busy line tells once each time it is looked at, not with every grant.
 //!
 //! # What is not promised
 //!
@@ -50,7 +50,9 @@ use super::permits::{Ledger, Limits};
 use super::round::Round;
 use super::total::Need;
 use super::waiters::{Grant, Node, Wants, Woken};
-use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, CachePadded, Ordering, Queue, UnsafeCell};
+use crate::sync::{
+    Arc, AtomicBool, AtomicU32, AtomicU64, CachePadded, Ordering, Queue, UnsafeCell,
+};
 
 /// What a round of pairing leaves to the caller, who does not own the line any more.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -174,10 +174,7 @@ impl<T> Line<T> {
 
     /// Takes the oldest grant that has not been taken out of the list, if it was given at a time of
     /// which `overdue` is true; whose it is.
-    pub(super) fn pop_out_if(
-        &mut self,
-        overdue: impl FnOnce(u64) -> bool,
-    ) -> Option<Arc<Node<T>>> {
+    pub(super) fn pop_out_if(&mut self, overdue: impl FnOnce(u64) -> bool) -> Option<Arc<Node<T>>> {
         let given = self.out.oldest()?;
         let (node, _) = if overdue(given) { self.out.given.pop_front() } else { None }?;
         Some(node)

@@ -1,5 +1,5 @@
-//! What the owner of a line does: it gives those who wait what is there, takes grants back that were
-//! not taken, and sends away who is one too many.
+//! What the owner of a line does: it gives those who wait what is there, takes grants back that
+//! were not taken, and sends away who is one too many.
 //!
 //! # What is given
 //!

@@ -56,8 +56,8 @@ pub struct Metrics {
     pub queue_full: u64,
     /// Callers that had waited, and were turned away for one of a higher priority.
     pub shed: u64,
-    /// Connections, and rights to open one, that were taken back from callers who had been woken for
-    /// them and did not come within `handoff_grace`.
+    /// Connections, and rights to open one, that were taken back from callers who had been woken
+    /// for them and did not come within `handoff_grace`.
     pub grants_reclaimed: u64,
     /// The share of `max_total_connections` that is on loan or being opened, 0 to 1.
     pub pool_utilization: f64,

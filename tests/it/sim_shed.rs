@@ -36,7 +36,10 @@ async fn turned_away(callers: &mut Vec<(usize, Caller<'_>)>, server: &SimServer)
             None => stay.push((at, caller)),
             Some(ended) => {
                 let error = ended.expect_err("nothing comes free");
-                assert_eq!((error.kind(), error.phase()), (ErrorKind::QueueFull, Some(Phase::Queue)));
+                assert_eq!(
+                    (error.kind(), error.phase()),
+                    (ErrorKind::QueueFull, Some(Phase::Queue))
+                );
                 assert_eq!(error.server(), Some(server.url().as_str()));
                 assert!(error.is_retry_safe() && error.attempts() == 0);
                 assert!(error.to_string().contains("higher priority"), "{error}");
@@ -239,7 +242,8 @@ fn storm(background: Background) {
     let pool = background.build(&sim, builder);
     let (served, away) = sim.block_on(async {
         let held = hold(&pool, 1).await;
-        let mut callers: Vec<_> = CLASSES.iter().cycle().take(200).map(|class| call(&pool, *class)).collect();
+        let mut callers: Vec<_> =
+            CLASSES.iter().cycle().take(200).map(|class| call(&pool, *class)).collect();
         let mut ended = Vec::new();
         for caller in &mut callers {
             ended.push(poll_once(caller).await);
