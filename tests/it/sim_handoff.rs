@@ -197,7 +197,7 @@ fn order_after_a_stall(background: Background, stalled: u8, others: &[u8]) -> Ve
             let mut found = None;
             for (at, (_, waiter)) in line.iter_mut().enumerate() {
                 if let Some(checkout) = look(waiter) {
-                    found = Some((at, checkout.unwrap()));
+                    found = Some((at, checkout.expect("a connection")));
                     break;
                 }
             }

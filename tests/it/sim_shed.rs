@@ -259,7 +259,7 @@ fn storm(background: Background) {
             match ended {
                 Ok(response) => {
                     served += 1;
-                    whole(response).await.unwrap();
+                    whole(response).await.expect("a whole answer");
                 }
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::QueueFull);

@@ -155,7 +155,7 @@ async fn caller(sim: Sim, pool: Pool, seed: u64) {
             None => one.await,
         };
         ended.unwrap_or_else(|error| assert_honest(&error));
-        if rng.u8(..10) == 0 {
+        if rng.u8(..20) == 0 {
             storm(&pool).await;
         }
         assert!(sim.now() - start <= SECOND * 30, "a call takes too long");
