@@ -112,7 +112,7 @@ impl Site for Server {
         self.fleet.clock.load(Relaxed)
     }
 
-    fn look_soon(&self) {}
+    fn look_at(&self, _: u64) {}
 
     fn reclaimed(&self, grants: u32) {
         self.fleet.reclaimed.fetch_add(u64::from(grants), Relaxed);

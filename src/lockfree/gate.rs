@@ -68,8 +68,8 @@ pub struct Left {
     pub undecided: bool,
     /// How many grants were taken back.
     pub reclaimed: u32,
-    /// [`Gate::look_at`] is earlier than it was.
-    pub look: bool,
+    /// [`Gate::look_at`], if it is earlier than it was.
+    pub look_at: Option<u64>,
 }
 
 /// The time to look at nothing.

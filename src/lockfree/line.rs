@@ -92,6 +92,8 @@ impl<T> Line<T> {
     /// A node comes into the line.
     pub(super) fn enter(&mut self, node: Arc<Node<T>>) {
         if node.guest {
+            // Those who have been served since are forgotten, or the list would grow.
+            self.guests();
             self.guests.push(node.clone());
         }
         self.push(node);

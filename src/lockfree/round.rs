@@ -276,7 +276,7 @@ impl<'a, T, F: Fn() -> u64> Round<'a, T, F> {
             let at = given.saturating_add(self.gate.grace);
             // Ordering: Relaxed. See `Gate::looked`.
             if self.gate.slow.look_at.fetch_min(at, Ordering::Relaxed) > at {
-                self.left.look = true;
+                self.left.look_at = Some(at);
             }
         }
     }

@@ -61,8 +61,8 @@ pub trait Site: Sized {
     /// The time, in ticks. Asked only when somebody in line is given something.
     fn tick(&self) -> u64;
 
-    /// Somebody waits while a grant is out: at [`Gate::look_at`] somebody is to call [`look`].
-    fn look_soon(&self);
+    /// Somebody waits while a grant is out: at this tick somebody is to call [`look`].
+    fn look_at(&self, tick: u64);
 
     /// So many grants were taken back.
     fn reclaimed(&self, grants: u32);
@@ -201,8 +201,8 @@ impl<S: Site> Rounds<S> {
         if left.reclaimed > 0 {
             site.reclaimed(left.reclaimed);
         }
-        if left.look {
-            self.note(catch_unwind(AssertUnwindSafe(|| site.look_soon())));
+        if let Some(tick) = left.look_at {
+            self.note(catch_unwind(AssertUnwindSafe(|| site.look_at(tick))));
         }
     }
 

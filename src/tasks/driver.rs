@@ -83,8 +83,6 @@ struct Work<'a> {
     errands: Vec<Errand>,
     sleep: Pin<Box<dyn Sleep>>,
     sweep_at: Instant,
-    /// When to look for grants that were not taken, if any are out while others wait.
-    look_at: Option<Instant>,
     /// How often in a row the sleep ended before its time.
     early: u32,
 }
@@ -99,7 +97,7 @@ impl<'a> Work<'a> {
         hub.driven.store(true, Ordering::Release);
         let sweep_at = hub.now() + hub.config.cleanup_interval;
         let sleep = hub.runtime().timer().sleep_until(sweep_at);
-        Self { hub, directory, errands: Vec::new(), sleep, sweep_at, look_at: None, early: 0 }
+        Self { hub, directory, errands: Vec::new(), sleep, sweep_at, early: 0 }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -110,9 +108,6 @@ impl<'a> Work<'a> {
                 return Poll::Ready(());
             }
             self.run_errands(cx);
-            if self.hub.is_to_look() {
-                self.look_at = self.directory.upgrade().and_then(|all| reclaim::look(&all));
-            }
             let next = self.next();
             self.sleep.as_mut().reset(next);
             if self.sleep.as_mut().poll(cx).is_pending() {
@@ -125,8 +120,8 @@ impl<'a> Work<'a> {
             }
             // Dropping one closes its socket and gives its permit back.
             self.errands.retain(|errand| errand.until > now);
-            if self.look_at.is_some_and(|at| at <= now) {
-                self.look_at = self.directory.upgrade().and_then(|all| reclaim::look(&all));
+            if self.hub.next_look().is_some_and(|at| at <= now) {
+                self.directory.upgrade().iter().for_each(|directory| reclaim::look(directory));
             }
             if self.sweep_at <= now {
                 match self.directory.upgrade() {
@@ -146,7 +141,7 @@ impl<'a> Work<'a> {
 
     fn next(&self) -> Instant {
         let errands = self.errands.iter().map(|errand| errand.until);
-        errands.chain(self.look_at).fold(self.sweep_at, Instant::min)
+        errands.chain(self.hub.next_look()).fold(self.sweep_at, Instant::min)
     }
 }
 

@@ -120,8 +120,10 @@ impl Site for Backend {
         self.hub.tick(self.hub.now())
     }
 
-    fn look_soon(&self) {
-        self.hub.look_soon();
+    fn look_at(&self, tick: u64) {
+        if self.hub.note_look(tick) {
+            self.hub.driver.wake();
+        }
     }
 
     fn reclaimed(&self, grants: u32) {

@@ -12,7 +12,7 @@ use crate::lockfree::lifecycle::Lifecycle;
 use crate::lockfree::total::Total;
 use crate::policy::reuse::IdleLimits;
 use crate::rt::{BoxFuture, Runtime};
-use crate::sync::{AtomicBool, Ordering, Queue, TaskCell};
+use crate::sync::{AtomicBool, AtomicU64, Ordering, Queue, TaskCell};
 
 /// The limits, the clock, the counters and the end of a pool. It knows no server.
 pub(crate) struct Hub {
@@ -31,8 +31,8 @@ pub(crate) struct Hub {
     pub(crate) driver: TaskCell,
     /// Whether a driver is at work: else nothing is left to it.
     pub(crate) driven: AtomicBool,
-    /// Whether a server has a new time at which to look for grants to be taken back.
-    looks: AtomicBool,
+    /// The tick at which to look for grants to be taken back; `u64::MAX` if there are none.
+    look_at: AtomicU64,
     /// How long a grant may be out, in ticks.
     pub(super) grace: u64,
     /// Begins background work; done once, with the first dial.
@@ -59,7 +59,7 @@ impl Hub {
             errands: Queue::new(),
             driver: TaskCell::new(),
             driven: AtomicBool::new(false),
-            looks: AtomicBool::new(false),
+            look_at: AtomicU64::new(u64::MAX),
             grace: ticks(config.handoff_grace),
             starter: OnceLock::new(),
             started: AtomicBool::new(false),
@@ -131,18 +131,25 @@ impl Hub {
         self.driven.load(Ordering::Acquire)
     }
 
-    /// A server has a new time at which to look for grants to be taken back. Without a driver those
-    /// who wait look themselves.
-    pub(super) fn look_soon(&self) {
-        // Ordering: Release: the driver sees the time. One that starts later looks in any case.
-        self.looks.store(true, Ordering::Release);
-        self.driver.wake();
+    /// At this tick a server is to be looked at, for grants to be taken back; whether that is
+    /// earlier than was known. The driver is then to be woken; without one, those who wait look.
+    pub(crate) fn note_look(&self, tick: u64) -> bool {
+        // Ordering: Release: the driver finds the server's time as we do.
+        self.look_at.fetch_min(tick, Ordering::Release) > tick
     }
 
-    /// Whether there is such a server, since this was asked last. For the driver.
-    pub(crate) fn is_to_look(&self) -> bool {
-        // Ordering: Acquire pairs with `look_soon`.
-        self.looks.swap(false, Ordering::Acquire)
+    /// When to look at the servers next. For the driver.
+    pub(crate) fn next_look(&self) -> Option<Instant> {
+        // Ordering: Relaxed. It is acquired when the time has come.
+        Some(self.look_at.load(Ordering::Relaxed))
+            .filter(|at| *at != u64::MAX)
+            .map(|at| self.at(at))
+    }
+
+    /// The servers are about to be looked at. What is noted from now on stays.
+    pub(crate) fn begin_look(&self) {
+        // Ordering: Acquire pairs with `note_look`.
+        self.look_at.swap(u64::MAX, Ordering::Acquire);
     }
 
     /// The driver has ended, or was dropped.

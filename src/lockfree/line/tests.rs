@@ -179,3 +179,14 @@ fn a_dialler_is_not_sent_away() {
     assert_eq!(line.shed(&mut Woken::default()), Shed::Nobody);
     assert_eq!(line.diallers(), 1);
 }
+
+#[test]
+fn guests_who_are_served_are_not_kept() {
+    let mut line = Line::<u32>::new();
+    for _ in 0..1_000 {
+        line.enter(Arc::new(Node::guest(Wants::Anything { class: 0 })));
+        assert!(give(&mut line, Grant::Permit, 0).is_ok());
+        assert!(line.guests.len() <= 1);
+    }
+    assert_eq!(line.guests(), 0);
+}

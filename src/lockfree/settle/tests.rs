@@ -72,7 +72,7 @@ impl Site for Server {
         self.fleet.clock.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn look_soon(&self) {}
+    fn look_at(&self, _: u64) {}
 
     fn reclaimed(&self, _: u32) {}
 
