@@ -39,8 +39,14 @@ pub struct Config {
     /// How often at least the background work looks for expired connections. Expiry itself does
     /// not depend on it: an expired connection is never handed out. Default: 1 min.
     pub cleanup_interval: Duration,
-    /// The most callers that may wait for one server. Default: 1024.
+    /// The most callers that may wait for one server. Beyond it a caller is refused, or, if its
+    /// priority is above that of somebody who waits, takes the place of the last of the lowest.
+    /// Default: 1024.
     pub max_waiters: usize,
+    /// How long a caller that has been given a connection, or the right to open one, may take to
+    /// come for it while others wait; then it goes to the next, and the caller waits again. It
+    /// keeps what it is given next. In whole milliseconds, rounded up. Default: 50 ms.
+    pub handoff_grace: Duration,
     /// The most connections being opened to one server at a time. Default: 16. At least 1.
     pub max_connecting: usize,
 }
@@ -126,6 +132,7 @@ impl Default for Config {
             keep_alive_timeout: Some(Duration::from_secs(30)),
             cleanup_interval: Duration::from_secs(60),
             max_waiters: 1024,
+            handoff_grace: Duration::from_millis(50),
             max_connecting: 16,
         }
     }
@@ -145,6 +152,7 @@ impl Config {
         positive("idle_conn_timeout", self.idle_conn_timeout)?;
         positive("connect_timeout", self.connect_timeout)?;
         positive("cleanup_interval", self.cleanup_interval)?;
+        positive("handoff_grace", self.handoff_grace)?;
         if let Some(timeout) = self.request_timeout {
             positive("request_timeout", timeout)?;
         }
@@ -197,7 +205,7 @@ mod tests {
     fn each_field_is_refused_by_name_out_of_its_range() {
         let zero = Duration::ZERO;
         type Change = fn(&mut Config, Duration);
-        let checks: [(&str, Change); 12] = [
+        let checks: [(&str, Change); 13] = [
             ("max_connections_per_server", |c, _| c.max_connections_per_server = 0),
             ("max_connections_per_server", |c, _| c.max_connections_per_server = 65_536),
             ("max_total_connections", |c, _| c.max_total_connections = 0),
@@ -207,6 +215,7 @@ mod tests {
             ("idle_conn_timeout", |c, z| c.idle_conn_timeout = z),
             ("connect_timeout", |c, z| c.connect_timeout = z),
             ("cleanup_interval", |c, z| c.cleanup_interval = z),
+            ("handoff_grace", |c, z| c.handoff_grace = z),
             ("request_timeout", |c, z| c.request_timeout = Some(z)),
             ("keep_alive_timeout", |c, z| c.keep_alive_timeout = Some(z)),
             ("connect_timeout", |c, _| c.connect_timeout = Duration::MAX),

@@ -46,7 +46,8 @@ pub enum ErrorKind {
     NotFound,
     /// The peer did not speak HTTP/1.1 as it should.
     Protocol,
-    /// Too many callers wait for this server already.
+    /// Too many callers wait for this server already, or one of a higher priority has taken this
+    /// one's place.
     QueueFull,
     /// The request cannot be sent as it is: a malformed path, a foreign origin, or contradictory
     /// framing fields.

@@ -42,7 +42,8 @@
 //! A limit counts sockets, those being opened and idle ones included: per server
 //! ([`Config::max_connections_per_server`]) and in total ([`Config::max_total_connections`]). It is
 //! never exceeded, not even for a moment. Who finds no room waits in line, first come first served
-//! within a [priority](Select::priority), up to its deadline and up to [`Config::max_waiters`].
+//! within a [priority](Select::priority), up to its deadline and up to [`Config::max_waiters`]; in
+//! a full line a caller of a higher priority takes the place of the last of the lowest.
 //! [`Config`] lists every setting with its default.
 //!
 //! # Runtimes

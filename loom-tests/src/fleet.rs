@@ -1,9 +1,10 @@
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Poll, Waker};
 
 use evenkeel::lockfree::gate::Gate;
 use evenkeel::lockfree::idle::{Candidate, Parked, Slot, Take};
 use evenkeel::lockfree::permits::Limits;
-use evenkeel::lockfree::settle::{Dispose, Site, check_in, close};
+use evenkeel::lockfree::settle::{self, Dispose, Site, check_in, close};
 use evenkeel::lockfree::shrink::resize;
 use evenkeel::lockfree::ticket::{Granted, Permit, Ticket};
 use evenkeel::lockfree::total::Total;
@@ -41,6 +42,10 @@ impl Default for Conn {
 /// Servers without sockets that share a total.
 #[derive(Debug)]
 struct Fleet {
+    /// No part of the model: it is moved by hand.
+    clock: AtomicU64,
+    /// How many grants were taken back.
+    reclaimed: AtomicU64,
     total: Total<Box<Server>>,
     gates: Vec<Gate<Conn>>,
 }
@@ -51,6 +56,9 @@ pub struct Server {
     fleet: Arc<Fleet>,
     at: usize,
 }
+
+/// How long a grant may be out.
+const GRACE: u64 = 5;
 
 /// Limits of `open` connections, all of which may be connecting at once.
 pub fn limits(open: u32) -> Limits {
@@ -64,8 +72,13 @@ pub fn servers<const N: usize>(open: u32, total: u32) -> [Server; N] {
 
 /// `N` servers with cells in at least `words` words.
 pub fn fleet<const N: usize>(limits: Limits, total: u32, words: usize) -> [Server; N] {
-    let gates = (0..N).map(|_| Gate::new(limits, words)).collect();
-    let fleet = Arc::new(Fleet { total: Total::new(total), gates });
+    let gates = (0..N).map(|_| Gate::new(limits, words, GRACE)).collect();
+    let fleet = Arc::new(Fleet {
+        clock: AtomicU64::new(0),
+        reclaimed: AtomicU64::new(0),
+        total: Total::new(total),
+        gates,
+    });
     std::array::from_fn(|at| Server { fleet: Arc::clone(&fleet), at })
 }
 
@@ -101,6 +114,16 @@ impl Site for Server {
         self.others().for_each(|(_, gate)| gate.idle.fence());
     }
 
+    fn tick(&self) -> u64 {
+        self.fleet.clock.load(Relaxed)
+    }
+
+    fn look_at(&self, _: u64) {}
+
+    fn reclaimed(&self, grants: u32) {
+        self.fleet.reclaimed.fetch_add(u64::from(grants), Relaxed);
+    }
+
     fn dispose(&self, conn: Conn, _: Dispose) {
         conn.touch();
     }
@@ -127,7 +150,12 @@ impl Server {
 
     /// A place in line.
     pub fn enter(&self) -> Ticket<Self> {
-        Ticket::enter(self, 0).expect("open, and room in line")
+        self.enter_as(0)
+    }
+
+    /// A place in line, of this class.
+    pub fn enter_as(&self, class: u8) -> Ticket<Self> {
+        Ticket::enter(self, class).expect("open, and room in line")
     }
 
     /// What a place in line ends with.
@@ -138,8 +166,18 @@ impl Server {
                 Some(parked)
             }
             Granted::Permit(permit) => Some(dial(permit)),
-            Granted::Closed => None,
+            Granted::Closed | Granted::Refused | Granted::Shed => None,
         }
+    }
+
+    /// Time passes: what is out now may be taken back.
+    pub fn pass_time(&self) {
+        self.fleet.clock.fetch_add(GRACE, Relaxed);
+    }
+
+    /// How many grants were taken back.
+    pub fn reclaimed(&self) -> u64 {
+        self.fleet.reclaimed.load(Relaxed)
     }
 
     /// A connection: an idle one, or what the line gives; `None` if the server is closed.
@@ -272,4 +310,19 @@ pub fn close_socket(
         socket.set(false);
         server.close(held);
     }
+}
+
+/// One in line who has been given the server's only connection and has not come for it, and the
+/// next.
+pub fn stall(server: &Server) -> (Ticket<Server>, Ticket<Server>) {
+    let held = server.lease();
+    let tickets = (server.enter(), server.enter());
+    server.check_in(held);
+    tickets
+}
+
+/// Takes back what is out, if it has not been taken and somebody else waits.
+pub fn reclaim(server: &Server) {
+    server.pass_time();
+    settle::look(server);
 }

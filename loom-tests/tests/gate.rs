@@ -165,7 +165,7 @@ models! {
                     server.check_in(lease);
                 }
                 Granted::Connection(parked) => server.check_in(parked),
-                Granted::Closed => panic!("nobody closes it"),
+                _ => panic!("nobody sends it away"),
             }
         };
         let other = server.spawn(dialler);

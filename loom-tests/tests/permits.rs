@@ -18,7 +18,7 @@ fn spawn<T: 'static, R: 'static>(
 models! {
     fn a_waiter_joins_while_the_server_is_closed(3) {
         let ledger = Arc::new(Ledger::new(limits(1)));
-        let waiter = spawn(&ledger, Ledger::join);
+        let waiter = spawn(&ledger, |ledger| ledger.join(0));
         ledger.close();
         let seen = ledger.counts().waiting;
         match waiter.join().unwrap() {
@@ -33,7 +33,7 @@ models! {
         let waiter = spawn(&ledger, {
             let reason = Arc::clone(&reason);
             move |ledger| {
-                if ledger.join().is_err() {
+                if ledger.join(0).is_err() {
                     assert_eq!(reason.get(), 1);
                 }
             }
@@ -50,8 +50,8 @@ models! {
             connecting: 0,
             waiting: 1,
         }));
-        let other = spawn(&ledger, Ledger::join);
-        let mine = ledger.join();
+        let other = spawn(&ledger, |ledger| ledger.join(0));
+        let mine = ledger.join(0);
         let theirs = other.join().unwrap();
         assert!(mine.is_ok() != theirs.is_ok());
         assert_eq!(ledger.counts().waiting, 1);

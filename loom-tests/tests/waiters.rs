@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use evenkeel::lockfree::settle::{Site, shut};
 use evenkeel::lockfree::ticket::Granted;
-use loom_tests::fleet::{assert_at_rest, dial, look, servers};
+use loom_tests::fleet::{assert_at_rest, dial, look, reclaim, servers, stall};
 use loom_tests::{CountWakes, models};
 
 models! {
@@ -218,6 +218,75 @@ models! {
         });
         server.close(held);
         looker.join().unwrap();
+        assert_at_rest(&[server]);
+    }
+
+    /// One look, as the grant is taken back: one of the two has the connection.
+    fn a_waiter_looks_as_its_grant_is_taken_back(3) {
+        let [server] = servers::<1>(1, 1);
+        let (mut stalled, mut next) = stall(&server);
+        let looker = server.spawn(move |server| {
+            if let Some(Granted::Connection(parked)) = look(&mut stalled) {
+                server.check_in(parked);
+            }
+            stalled
+        });
+        reclaim(&server);
+        let lease = server.wait(&mut next).unwrap();
+        server.check_in(lease);
+        drop(looker.join().unwrap());
+        assert_at_rest(&[server]);
+    }
+
+    fn a_waiter_leaves_as_its_grant_is_taken_back(3) {
+        let [server] = servers::<1>(1, 1);
+        let (stalled, mut next) = stall(&server);
+        let leaver = server.spawn(move |_| drop(stalled));
+        reclaim(&server);
+        let lease = server.wait(&mut next).unwrap();
+        leaver.join().unwrap();
+        assert_eq!(server.gate().ledger.counts().waiting, 0);
+        server.check_in(lease);
+        assert_at_rest(&[server]);
+    }
+
+    fn one_who_lost_a_grant_leaves_as_it_is_given_another(3) {
+        let [server] = servers::<1>(1, 1);
+        let (stalled, mut next) = stall(&server);
+        reclaim(&server);
+        let lease = server.wait(&mut next).unwrap();
+        let leaver = server.spawn(move |_| drop(stalled));
+        server.check_in(lease);
+        leaver.join().unwrap();
+        assert_eq!((server.parked(), server.reclaimed()), (1, 1));
+        assert_at_rest(&[server]);
+    }
+
+    /// It has been woken once, for what it lost; if it has looked since, it is woken again.
+    fn one_who_lost_a_grant_sleeps_as_it_is_given_another(3) {
+        let [server] = servers::<1>(1, 1);
+        let (mut stalled, mut next) = stall(&server);
+        reclaim(&server);
+        let lease = server.wait(&mut next).unwrap();
+        let giver = server.spawn(move |server| server.check_in(lease));
+        let lease = server.wait(&mut stalled).unwrap();
+        server.check_in(lease);
+        giver.join().unwrap();
+        assert_at_rest(&[server]);
+    }
+
+    /// The victim looks, sleeps, and is woken, whatever of it comes first.
+    fn a_waiter_sleeps_as_its_grant_is_taken_back(2) {
+        let [server] = servers::<1>(1, 1);
+        let (mut stalled, mut next) = stall(&server);
+        let sleeper = server.spawn(move |server| {
+            let lease = server.wait(&mut stalled).unwrap();
+            server.check_in(lease);
+        });
+        reclaim(&server);
+        let lease = server.wait(&mut next).unwrap();
+        server.check_in(lease);
+        sleeper.join().unwrap();
         assert_at_rest(&[server]);
     }
 }

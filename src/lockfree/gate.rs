@@ -26,6 +26,14 @@
 //! published. Hence at rest: nobody waits, or nothing is parked and there is no room (or no permit
 //! in total, in which case the server has been marked there).
 //!
+//! # When to look
+//!
+//! What has been granted and is not taken may be taken back after a while (see `round`), but a gate
+//! has no clock. It keeps the time at which somebody should look, and says so when that comes to be
+//! earlier than it was. Whoever looks resets it first and pairs then: the round that answers sets
+//! it anew, if a grant is out and somebody waits. So it is never later than it should be, and a
+//! busy line tells once each time it is looked at, not with every grant.
+//!
 //! # What is not promised
 //!
 //! Hits and check-ins do not touch any of this, and stay lock-free while somebody waits elsewhere.
@@ -36,11 +44,15 @@
 
 use std::fmt;
 
-use super::idle::{AfterPark, Idle};
+use super::idle::Idle;
+use super::line::Line;
 use super::permits::{Ledger, Limits};
+use super::round::Round;
 use super::total::Need;
-use super::waiters::{Grant, Line, Node, SWEEP, Wants, Woken};
-use crate::sync::{Arc, AtomicBool, AtomicU32, CachePadded, Ordering, Queue, UnsafeCell};
+use super::waiters::{Grant, Node, Wants, Woken};
+use crate::sync::{
+    Arc, AtomicBool, AtomicU32, AtomicU64, CachePadded, Ordering, Queue, UnsafeCell,
+};
 
 /// What a round of pairing leaves to the caller, who does not own the line any more.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -51,7 +63,17 @@ pub struct Left {
     pub surplus: u32,
     /// The line was let go: what is parked can be taken, and seen from elsewhere, again.
     pub reopened: bool,
+    /// Callers without a place wait for a permit of the total. If there is none, the line's owner
+    /// is to [`decide`](Gate::decide).
+    pub undecided: bool,
+    /// How many grants were taken back.
+    pub reclaimed: u32,
+    /// [`Gate::look_at`], if it is earlier than it was.
+    pub look_at: Option<u64>,
 }
+
+/// The time to look at nothing.
+const NEVER: u64 = u64::MAX;
 
 /// One server's connections, permits and waiters.
 pub struct Gate<T> {
@@ -59,22 +81,30 @@ pub struct Gate<T> {
     pub idle: Idle<T>,
     /// The counts.
     pub ledger: Ledger,
-    inbox: Queue<Arc<Node<T>>>,
+    pub(super) inbox: Queue<Arc<Node<T>>>,
     line: UnsafeCell<Line<T>>,
-    slow: CachePadded<Slow>,
+    /// How long a grant may be out, in the clock's ticks, before it is taken back.
+    pub(super) grace: u64,
+    pub(super) slow: CachePadded<Slow>,
 }
 
 /// The words that only waiting touches, away from those of the hit path.
-struct Slow {
+pub(super) struct Slow {
     /// Calls of `pair` that have not been answered. Whoever finds 0 owns the line.
     pairing: AtomicU32,
     /// Permits of the total that were brought for this server, to be spent by the line's owner.
-    credits: AtomicU32,
+    pub(super) credits: AtomicU32,
     /// Permits whose holders do not stand in line for a connection: they have not entered yet, or
     /// only a new connection will do.
-    entering: AtomicU32,
+    pub(super) entering: AtomicU32,
     /// Whether this server stands in the total's queues: those for its first permit, for more.
     marked: [AtomicBool; 2],
+    /// Callers who are about to leave the line, and may be gone from it and still be counted.
+    pub(super) leaving: AtomicU32,
+    /// No permit of the total is to be had for those who have no place in line.
+    pub(super) decide: AtomicBool,
+    /// When to look for a grant that is to be taken back: not later than there is one.
+    pub(super) look_at: AtomicU64,
 }
 
 // SAFETY: the line is touched only by the thread that moved `pairing` away from 0, until it moves
@@ -84,18 +114,23 @@ unsafe impl<T: Send> Send for Gate<T> {}
 unsafe impl<T: Send> Sync for Gate<T> {}
 
 impl<T> Gate<T> {
-    /// A gate without connections, whose idle set begins with so many words.
-    pub fn new(limits: Limits, words: usize) -> Self {
+    /// A gate without connections, with its cells in at least `words` words. A grant that has been
+    /// out for `grace` ticks is taken back.
+    pub fn new(limits: Limits, words: usize, grace: u64) -> Self {
         Self {
             idle: Idle::new(words),
             ledger: Ledger::new(limits),
             inbox: Queue::new(),
             line: UnsafeCell::new(Line::new()),
+            grace,
             slow: CachePadded::new(Slow {
                 pairing: AtomicU32::new(0),
                 credits: AtomicU32::new(0),
                 entering: AtomicU32::new(0),
                 marked: [AtomicBool::new(false), AtomicBool::new(false)],
+                leaving: AtomicU32::new(0),
+                decide: AtomicBool::new(false),
+                look_at: AtomicU64::new(NEVER),
             }),
         }
     }
@@ -103,6 +138,21 @@ impl<T> Gate<T> {
     /// Puts a node into the inbox. The caller then pairs.
     pub(super) fn push(&self, node: Arc<Node<T>>) {
         self.inbox.push(node);
+    }
+
+    /// A caller leaves the line, and is counted off, unless it has been given something: that comes
+    /// back. The caller of this pairs then.
+    pub(super) fn leave(&self, node: &Node<T>) -> Result<(), Option<Grant<T>>> {
+        let leaving = &self.slow.leaving;
+        // Ordering: Relaxed. Whoever sees the node gone acquires this with it.
+        leaving.fetch_add(1, Ordering::Relaxed);
+        let gone = node.cancel();
+        if let (Ok(()), Wants::Anything { .. }) = (&gone, node.wants()) {
+            self.ledger.leave();
+        }
+        // Ordering: Release: whoever sees that nobody leaves any more sees us counted off.
+        leaving.fetch_sub(1, Ordering::Release);
+        gone
     }
 
     /// Brings a permit of the total for this server. The caller then pairs.
@@ -132,8 +182,27 @@ impl<T> Gate<T> {
         self.idle.close();
     }
 
+    /// There is no permit of the total for those without a place. The caller then pairs.
+    pub(super) fn decide(&self) {
+        // Ordering: Relaxed. `pair` carries it to the owner.
+        self.slow.decide.store(true, Ordering::Relaxed);
+    }
+
+    /// When somebody should look whether a grant is to be taken back.
+    pub fn look_at(&self) -> Option<u64> {
+        // Ordering: Relaxed. A hint: the look itself is done by the line's owner.
+        Some(self.slow.look_at.load(Ordering::Relaxed)).filter(|at| *at != NEVER)
+    }
+
+    /// Somebody looks. The caller then pairs.
+    pub(super) fn looked(&self) {
+        // Ordering: Relaxed. A round that has ended by then has its time read and put away here;
+        // `pair` has another round come after this, which sets it anew.
+        self.slow.look_at.swap(NEVER, Ordering::Relaxed);
+    }
+
     /// Brings those who wait and what they wait for together. The caller then calls the wakers.
-    pub(super) fn pair(&self, woken: &mut Woken) -> Left {
+    pub(super) fn pair(&self, clock: impl Fn() -> u64, woken: &mut Woken) -> Left {
         let pairing = &self.slow.pairing;
         // Ordering: AcqRel. Release: what we published before the call is seen by the owner, who
         // reads this value or a later one of the chain when it leaves. Acquire: if we are the
@@ -148,7 +217,7 @@ impl<T> Gate<T> {
                 // SAFETY: [1] we moved `pairing` from 0, so we are the only owner; [2] the
                 // reference ends with this closure, before we let go.
                 let line = unsafe { &mut *line };
-                self.round(line, &mut left, woken);
+                Round::new(self, line, &clock, &mut left, woken).run();
             });
             // Ordering: Release on success: the line is seen by the next owner; what we read then
             // we had read before. Acquire on failure: what the callers in between published is
@@ -163,81 +232,6 @@ impl<T> Gate<T> {
         left
     }
 
-    fn round(&self, line: &mut Line<T>, left: &mut Left, woken: &mut Woken) {
-        while let Some(node) = self.inbox.pop() {
-            line.push(node);
-        }
-        let counts = self.ledger.counts();
-        if line.len() > 2 * (counts.waiting + counts.connecting) as usize + SWEEP {
-            line.sweep();
-        }
-        left.lacks_total = false;
-        if counts.closed {
-            while self.grant(line, Grant::Closed, woken).is_ok() {}
-        } else {
-            self.serve(line, left, woken);
-        }
-        if (line.flagged || self.idle.has_grown()) && !line.wants_connection() {
-            self.idle.unflag_waiters();
-            line.flagged = false;
-            left.reopened = true;
-        }
-        if !left.lacks_total {
-            // Ordering: Relaxed. They go back to the total, by whose word the next acquires what
-            // belongs to them.
-            left.surplus += self.slow.credits.swap(0, Ordering::Relaxed);
-        }
-    }
-
-    fn serve(&self, line: &mut Line<T>, left: &mut Left, woken: &mut Woken) {
-        while line.wants_connection() {
-            if !line.flagged {
-                self.idle.flag_waiters();
-                line.flagged = true;
-            }
-            if let Some(parked) = self.idle.claim() {
-                if let Err(Grant::Connection(parked)) =
-                    self.grant(line, Grant::Connection(parked), woken)
-                {
-                    // Everybody left meanwhile. The flag is ours, so `Waiters` says nothing new;
-                    // whoever closes the gate has us drain it again.
-                    let _: AfterPark = self.idle.park(parked);
-                }
-                continue;
-            }
-            if !line.wants_permit() || !self.ledger.has_room() || self.is_provided(line) {
-                return;
-            }
-            if !self.spend() {
-                left.lacks_total = true;
-                return;
-            }
-            if !self.ledger.open() {
-                // A connection that is being renewed has taken the room to dial.
-                self.credit();
-                return;
-            }
-            self.entering();
-            if self.grant(line, Grant::Permit, woken).is_err() {
-                self.entered();
-                self.ledger.abandoned();
-                self.credit();
-            }
-        }
-    }
-
-    /// Whether dials whose callers have been served otherwise, or have gone, will bring a
-    /// connection for everyone who waits. One more would then be one too many: C callers are to
-    /// open no more than C. A dial has its caller as long as that stands in line, or before it has
-    /// entered.
-    fn is_provided(&self, line: &Line<T>) -> bool {
-        let counts = self.ledger.counts();
-        // Ordering: Relaxed. Whoever takes one away settles afterwards: this is looked at again.
-        let entering = self.slow.entering.load(Ordering::Relaxed);
-        let orphans = counts.connecting.saturating_sub(line.diallers()).saturating_sub(entering);
-        orphans > 0 && orphans >= counts.waiting
-    }
-
     /// A permit is about to be held by somebody who does not stand in line for a connection (yet).
     pub(super) fn entering(&self) {
         // Ordering: Relaxed. A count, carried to the line's owner by `pair`.
@@ -248,30 +242,6 @@ impl<T> Gate<T> {
     pub(super) fn entered(&self) {
         // Ordering: Relaxed, as in `entering`.
         self.slow.entering.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    fn grant(
-        &self,
-        line: &mut Line<T>,
-        grant: Grant<T>,
-        woken: &mut Woken,
-    ) -> Result<(), Grant<T>> {
-        if let Wants::Anything { .. } = line.grant(grant, woken)? {
-            self.ledger.leave();
-        }
-        Ok(())
-    }
-
-    fn spend(&self) -> bool {
-        let credits = &self.slow.credits;
-        // Ordering: Acquire pairs with `credit`. Only the owner of the line takes away, so what is
-        // seen stays.
-        if credits.load(Ordering::Acquire) == 0 {
-            return false;
-        }
-        // Ordering: Relaxed. The count is all it carries, and the owner saw it above.
-        credits.fetch_sub(1, Ordering::Relaxed);
-        true
     }
 }
 

@@ -7,7 +7,9 @@
 //! | [`permits`] | who may open a socket: the counts of one server |
 //! | [`total`] | the permits of all servers together, and the servers that lack one |
 //! | [`waiters`] | those in line, and what they are given |
-//! | [`gate`] | one server: its idle set, permits and line, and the function that pairs them |
+//! | [`line`](mod@line) | the order in which they are served, and what may be taken back |
+//! | [`gate`] | one server: its idle set, permits and line, and who may pair them |
+//! | [`round`] | the pairing: who is given what, what is taken back, who must go |
 //! | [`settle`] | several servers and one total: who is served when something comes free |
 //! | [`shrink`], [`claims`] | limits that change, and what is open above them |
 //! | [`ticket`] | what a caller holds, given back when dropped |
@@ -33,7 +35,9 @@ pub mod gate;
 pub mod hint;
 pub mod idle;
 pub mod lifecycle;
+pub mod line;
 pub mod permits;
+pub mod round;
 pub mod segments;
 pub mod settle;
 pub mod shrink;

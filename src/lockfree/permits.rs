@@ -40,6 +40,9 @@ const WAITING: u64 = 1 << 34;
 const WAITING_COUNT: u64 = (1 << 22) - 1;
 const CLOSED: u64 = 1 << 56;
 const EDITION: u64 = 1 << 57;
+/// How many callers of higher classes may be in a full line at once, until it is decided who must
+/// go.
+const GUESTS: u32 = 64;
 
 /// The limits of one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +111,8 @@ pub enum Refused {
 pub enum Joined {
     /// It has one of the line's places.
     Place,
-    /// All places are taken, but there is room for one more connection.
-    Room,
+    /// All places are taken. The owner of the line serves it, or decides who must go.
+    Guest,
 }
 
 /// The counts of one server.
@@ -177,8 +180,9 @@ impl Ledger {
     }
 
     /// A caller is about to enter the line. Where all its places are taken, as many more are let
-    /// in as there is room for, since they will not stay; they are told so.
-    pub fn join(&self) -> Result<Joined, Refused> {
+    /// in as there is room for, and some of higher classes, who may displace others. They are told
+    /// so, and those of the lowest class are refused at once.
+    pub fn join(&self, class: u8) -> Result<Joined, Refused> {
         // Ordering: Acquire: one who is refused sees what was done before the close. Whether the
         // one who frees a permit sees us, or we see the permit, is decided by the order of the
         // read-modify-writes on this word alone; what belongs to the permit `counts` acquires.
@@ -187,11 +191,24 @@ impl Ledger {
         if !before.closed && before.waiting < limits.waiting {
             return Ok(Joined::Place);
         }
-        if !before.closed && before.waiting - limits.waiting < limits.room(&before) {
-            return Ok(Joined::Room);
+        let room = limits.room(&before);
+        let guests = if class == 0 { room } else { room.max(GUESTS) };
+        if !before.closed && before.waiting - limits.waiting < guests {
+            return Ok(Joined::Guest);
         }
         self.leave();
         Err(if before.closed { Refused::Closed } else { Refused::Full })
+    }
+
+    /// A caller that had been served is about to stand in line again.
+    pub(super) fn rejoin(&self) {
+        // Ordering: Relaxed. Only the count changes; the caller owns the line.
+        self.word.fetch_add(WAITING, Ordering::Relaxed);
+    }
+
+    /// How many may wait.
+    pub(super) fn places(&self) -> u32 {
+        self.limits().waiting
     }
 
     /// A caller is no longer in line.

@@ -29,7 +29,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
-use super::gate::Gate;
+use super::gate::{Gate, Left};
 use super::idle::{AfterPark, Candidate, Parked, Slot};
 use super::shrink::shed;
 use super::ticket::Permit;
@@ -65,6 +65,15 @@ pub trait Site: Sized {
     /// Whether any server has more connections open than it may.
     fn is_any_above(&self) -> bool;
 
+    /// The time, in ticks. Asked only when somebody in line is given something.
+    fn tick(&self) -> u64;
+
+    /// Somebody waits while a grant is out: at this tick somebody is to call [`look`].
+    fn look_at(&self, tick: u64);
+
+    /// So many grants were taken back.
+    fn reclaimed(&self, grants: u32);
+
     /// Closes a connection that was idle or has just come back.
     fn dispose(&self, conn: Self::Conn, why: Dispose);
 }
@@ -78,6 +87,12 @@ pub enum Dispose {
     Surplus,
     /// Its server or the pool has been closed.
     Shut,
+}
+
+/// Takes grants back that have been out for too long, if others wait for them.
+pub fn look<S: Site>(site: &S) {
+    site.gate().looked();
+    settle(site);
 }
 
 /// Serves `site`, and then everybody for whom that, or anything since, has freed something.
@@ -159,8 +174,9 @@ impl<S: Site> Rounds<S> {
         let mut freed = 0;
         loop {
             let mut woken = Woken::default();
-            let left = gate.pair(&mut woken);
+            let left = gate.pair(|| site.tick(), &mut woken);
             self.note(woken.wake());
+            self.tell(site, &left);
             freed += left.surplus;
             let counts = gate.ledger.counts();
             if counts.closed {
@@ -193,7 +209,19 @@ impl<S: Site> Rounds<S> {
                 }
             }
             self.shown = false;
-            return freed;
+            if !left.undecided {
+                return freed;
+            }
+            gate.decide();
+        }
+    }
+
+    fn tell(&mut self, site: &S, left: &Left) {
+        if left.reclaimed > 0 {
+            site.reclaimed(left.reclaimed);
+        }
+        if let Some(tick) = left.look_at {
+            self.note(catch_unwind(AssertUnwindSafe(|| site.look_at(tick))));
         }
     }
 

@@ -35,44 +35,39 @@ pub enum Granted<S: Site> {
     Permit(Permit<S>),
     /// The server is closed.
     Closed,
+    /// As many wait as may, and none of a lower class.
+    Refused,
+    /// A caller of a higher class has the place.
+    Shed,
 }
 
 impl<S: Site> Ticket<S> {
-    /// Enters the line, in the class given.
+    /// Enters the line, in the class given. One who enters a full line may be told by
+    /// [`poll`](Self::poll) that it has no place there.
     ///
     /// # Errors
     /// If the server is closed, or as many wait as may.
     pub fn enter(site: &S, class: u8) -> Result<Self, Refused> {
-        let ledger = &site.gate().ledger;
-        let joined = ledger.join()?;
-        let ticket = Self::push(site, Wants::Anything { class });
+        let wants = Wants::Anything { class };
+        let ticket = match site.gate().ledger.join(class)? {
+            Joined::Place => Self::push(site, Node::new(wants)),
+            Joined::Guest => Self::push(site, Node::guest(wants)),
+        };
         settle(site);
-        // One who has no place must not stay, unless another thread is about to serve it. If it
-        // has been served meanwhile after all, the drop hands that on.
-        if joined == Joined::Room && ticket.is_waiting() {
-            let served_soon = ledger.has_room() && site.total().has_free();
-            if !served_soon {
-                return Err(Refused::Full);
-            }
-        }
         Ok(ticket)
-    }
-
-    fn is_waiting(&self) -> bool {
-        self.node.as_ref().is_some_and(|node| node.is_waiting())
     }
 
     /// Enters the line as one who dials: ahead of the others, and for a connection only.
     pub fn enter_dialling(permit: &mut Permit<S>) -> Self {
-        let ticket = Self::push(&permit.site, Wants::Connection);
+        let ticket = Self::push(&permit.site, Node::new(Wants::Connection));
         permit.caller = ticket.node.clone();
         permit.site.gate().entered();
         settle(&*permit.site);
         ticket
     }
 
-    fn push(site: &S, wants: Wants) -> Self {
-        let node = Arc::new(Node::new(wants));
+    fn push(site: &S, node: Node<S::Conn>) -> Self {
+        let node = Arc::new(node);
         site.gate().push(node.clone());
         // Whatever happens from here on, the node is ours to cancel.
         Self { site: site.handle(), node: Some(node) }
@@ -91,6 +86,8 @@ impl<S: Site> Ticket<S> {
             Grant::Connection(parked) => Granted::Connection(parked),
             Grant::Permit => Granted::Permit(Permit::of(&*self.site)),
             Grant::Closed => Granted::Closed,
+            Grant::Refused => Granted::Refused,
+            Grant::Shed => Granted::Shed,
         })
     }
 }
@@ -100,17 +97,14 @@ impl<S: Site> Drop for Ticket<S> {
         let Some(node) = self.node.take() else {
             return;
         };
-        match node.cancel() {
+        match self.site.gate().leave(&node) {
             Ok(()) => {
-                if let Wants::Anything { .. } = node.wants() {
-                    self.site.gate().ledger.leave();
-                }
                 // The line is swept, and check-ins are no longer told of somebody who has gone.
                 settle(&*self.site);
             }
             Err(Some(Grant::Connection(parked))) => check_in(&*self.site, parked),
             Err(Some(Grant::Permit)) => drop(Permit::of(&*self.site)),
-            Err(Some(Grant::Closed) | None) => {}
+            Err(Some(Grant::Closed | Grant::Refused | Grant::Shed) | None) => {}
         }
     }
 }
@@ -192,6 +186,8 @@ impl<S: Site> fmt::Debug for Granted<S> {
             Self::Connection(_) => "Connection",
             Self::Permit(_) => "Permit",
             Self::Closed => "Closed",
+            Self::Refused => "Refused",
+            Self::Shed => "Shed",
         })
     }
 }

@@ -1,55 +1,50 @@
-//! Those who wait: one node each, and the line they stand in.
+//! Those who wait: one node each, and what they are given. (The line they stand in: `line`.)
 //!
 //! # A node
 //!
 //! A node is shared by the waiter and by whoever serves the line. Its state only moves on:
 //!
 //! ```text
-//! WAITING ──► GRANTED ──► TAKEN   a grant has been written; one on the waiter's side takes it
-//!    └──────► CANCELLED           the waiter has gone; the server keeps what it meant to give
+//! WAITING ──► GRANTED ──► TAKEN      a grant has been written; the waiter's side takes it
+//!    │           └──────► RECLAIMED  it was not taken in time, and went to the next: this one
+//!    │                    │    │     waits again
+//!    │                    │    └───► GRANTED ──► TAKEN    for good
+//!    └────────────────────┴────────► CANCELLED   the waiter has gone; the server keeps what it
+//!                                                meant to give
 //! ```
 //!
-//! The moves from WAITING are compare-and-swaps, so exactly one happens. Before it, the grant cell
-//! belongs to the one who serves; after CANCELLED it stays with the one who serves, who takes the
-//! grant back. After GRANTED it belongs to whoever moves it to TAKEN: on the waiter's side there
-//! may be two who try, the place in line and the permit of one who dials. Nothing is lost in any
+//! Each move is a compare-and-swap, so that of two that compete exactly one happens. While the
+//! state is WAITING or RECLAIMED, and after CANCELLED, the grant cell belongs to the line's owner.
+//! From GRANTED on it belongs to whoever moves the state on: to TAKEN, on the waiter's side, where
+//! there may be two who try, the place in line and the permit of one who dials; or to RECLAIMED,
+//! the line's owner, to whom the cell returns. So nothing is lost and nothing is had twice, in any
 //! order.
 //!
-//! # The line
+//! # Reclaiming
 //!
-//! The line is plain data: it has one owner at a time (see `gate`). Diallers, who hold a permit
-//! and are opening a connection, stand before the others and want only a connection; the others
-//! stand in eight classes, first come first served in each, a higher class before a lower one.
-//! Every sixteenth grant goes to the lowest class that has somebody, so that none starves.
-//!
-//! # Bounds
-//!
-//! A cancelled node stays in line until somebody comes past. Once more than `SWEEP` nodes have
-//! been cancelled, and more than are alive, the next owner of the line sweeps them out: the line
-//! never holds more than twice the living plus `SWEEP`, and each cancel pays for one removal.
+//! A task that is woken is not always polled: its future stands aside in a `select`, or its thread
+//! is stuck. What it was granted would be lost to all the others meanwhile. So the line's owner may
+//! take a grant back, once: the waiter who lost one stands in line again, and keeps the second for
+//! as long as it likes. It is woken once for each of the two, at most.
 
 #![expect(unsafe_code, reason = "the grant cell's owner follows from the node's state")]
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::thread;
 
 use super::idle::Parked;
-use crate::sync::{Arc, AtomicU32, Ordering, TaskCell, UnsafeCell};
+use crate::sync::{AtomicU32, Ordering, TaskCell, UnsafeCell};
 
 const WAITING: u32 = 0;
 const GRANTED: u32 = 1;
 const CANCELLED: u32 = 2;
 const TAKEN: u32 = 3;
+const RECLAIMED: u32 = 4;
 
 /// How many priority classes there are.
 pub const CLASSES: usize = 8;
-/// Every so many grants one goes to the lowest class.
-const GUARD: u32 = 16;
-/// How many cancelled nodes a short line may hold.
-pub const SWEEP: usize = if cfg!(evenkeel_loom) { 1 } else { 32 };
 
 /// What a waiter is given.
 #[derive(Debug)]
@@ -60,6 +55,10 @@ pub enum Grant<T> {
     Permit,
     /// The server is closed.
     Closed,
+    /// It has no place in line: all are taken by callers who come before it.
+    Refused,
+    /// It had a place, which a caller of a higher class has now.
+    Shed,
 }
 
 /// What a waiter waits for.
@@ -76,12 +75,14 @@ pub enum Wants {
 
 /// One who waits.
 pub struct Node<T> {
-    /// WAITING, GRANTED, TAKEN or CANCELLED.
+    /// WAITING, GRANTED, TAKEN, RECLAIMED or CANCELLED.
     state: AtomicU32,
     /// Owned as the module's text says.
     grant: UnsafeCell<Option<Grant<T>>>,
     task: TaskCell,
     wants: Wants,
+    /// Whether it entered the line although all places were taken.
+    pub(super) guest: bool,
 }
 
 // SAFETY: the grant cell has one owner at a time, handed over by the compare-and-swaps on `state`;
@@ -98,7 +99,13 @@ impl<T> Node<T> {
             grant: UnsafeCell::new(None),
             task: TaskCell::new(),
             wants,
+            guest: false,
         }
+    }
+
+    /// A node that waits although all places were taken.
+    pub(super) fn guest(wants: Wants) -> Self {
+        Self { guest: true, ..Self::new(wants) }
     }
 
     /// What it waits for.
@@ -118,173 +125,117 @@ impl<T> Node<T> {
         // Ordering: Acquire pairs with the Release in `give`: the grant is written. A failure says
         // that there is nothing to read.
         self.state.compare_exchange(GRANTED, TAKEN, Ordering::Acquire, Ordering::Relaxed).ok()?;
-        self.take_grant()
+        self.taken()
     }
 
     /// The waiter goes. If it had been given something, that comes back, to be handed on.
     pub fn cancel(&self) -> Result<(), Option<Grant<T>>> {
-        // Ordering: Relaxed: nothing of ours is published; the grant cell was never ours. On
-        // failure `take` looks again.
-        let moved =
-            self.state.compare_exchange(WAITING, CANCELLED, Ordering::Relaxed, Ordering::Relaxed);
-        match moved {
-            Ok(_) => {
-                // The waker must not live on in a node that waits to be swept.
-                drop(self.task.take());
-                Ok(())
+        // Ordering: Relaxed. A guess; the compare-and-swap confirms it.
+        let mut seen = self.state.load(Ordering::Relaxed);
+        // Ends: the state only moves on.
+        loop {
+            let next = match seen {
+                WAITING | RECLAIMED => CANCELLED,
+                GRANTED => TAKEN,
+                _ => return Err(None),
+            };
+            // Ordering: Acquire pairs with the Release in `give`, as in `take`; and with the one in
+            // `reclaim`: we are counted as waiting again before we are counted off. Release: who
+            // sees us gone sees that we are leaving (`Gate::leave`).
+            let moved =
+                self.state.compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed);
+            match moved {
+                Ok(GRANTED) => return Err(self.taken()),
+                Ok(_) => {
+                    // The waker must not live on in a node that waits to be swept.
+                    drop(self.task.take());
+                    return Ok(());
+                }
+                Err(now) => seen = now,
             }
-            Err(_) => Err(self.take()),
         }
     }
 
+    /// What had been granted, once the state is TAKEN by us.
+    fn taken(&self) -> Option<Grant<T>> {
+        // The node may live on for a while in the list of grants; the waker must not.
+        drop(self.task.take());
+        self.take_grant()
+    }
+
     fn take_grant(&self) -> Option<Grant<T>> {
-        // SAFETY: the cell is ours: we moved the state to TAKEN, or we are the line's owner and the
-        // waiter has gone.
+        // SAFETY: the cell is ours: we moved the state away from GRANTED, or we are the line's
+        // owner and the waiter has gone.
         self.grant.with_mut(|grant| unsafe { (*grant).take() })
     }
 
     /// Gives the waiter something, or hands it back if the waiter has gone. The caller owns the
     /// line and has taken the node out of it. The waker is to be woken later.
-    fn give(&self, grant: Grant<T>) -> Result<Option<Waker>, Grant<T>> {
+    pub(super) fn give(&self, grant: Grant<T>) -> Result<Given, Grant<T>> {
         self.grant.with_mut(|cell| {
-            // SAFETY: until the state leaves WAITING the cell belongs to the line's owner, and
-            // after CANCELLED too.
+            // SAFETY: until the state leaves WAITING or RECLAIMED the cell belongs to the line's
+            // owner, and after CANCELLED too.
             unsafe { *cell = Some(grant) };
         });
+        // Ordering: Relaxed. Only owners of the line reclaim, and one shows the next what it did.
+        let again = self.state.load(Ordering::Relaxed) == RECLAIMED;
+        let from = if again { RECLAIMED } else { WAITING };
         // Ordering: Release publishes the grant to the waiter's Acquire. Nothing is read on
-        // success; on failure the cell is still ours.
+        // success; on failure the cell is still ours, and Acquire is for those who count: see
+        // `is_gone`.
         let moved =
-            self.state.compare_exchange(WAITING, GRANTED, Ordering::Release, Ordering::Relaxed);
+            self.state.compare_exchange(from, GRANTED, Ordering::Release, Ordering::Acquire);
         match moved {
-            Ok(_) => Ok(self.task.take()),
+            Ok(_) => Ok(Given { waker: self.task.take(), again }),
             Err(_) => match self.take_grant() {
                 Some(grant) => Err(grant),
-                None => Ok(None),
+                None => Ok(Given { waker: None, again }),
             },
         }
     }
 
-    /// Whether nothing has been granted so far. For the waiter.
-    pub fn is_waiting(&self) -> bool {
-        // Ordering: Relaxed. Nothing is read on the strength of it.
+    /// Takes back what was given and not taken, if it still is not. The waiter then waits again;
+    /// the caller, who owns the line, has counted it before and puts it back into the line.
+    pub(super) fn reclaim(&self) -> Option<Grant<T>> {
+        // Ordering: Release: a waiter that leaves now counts itself off after our count. Nothing
+        // is read that the waiter wrote: the grant was written by an owner of the line.
+        self.state
+            .compare_exchange(GRANTED, RECLAIMED, Ordering::Release, Ordering::Relaxed)
+            .ok()?;
+        self.take_grant()
+    }
+
+    /// Whether it has been given something that it has not taken. A hint for the line's owner.
+    pub(super) fn is_granted(&self) -> bool {
+        // Ordering: Relaxed. Whoever acts on it does so by compare-and-swap.
+        self.state.load(Ordering::Relaxed) == GRANTED
+    }
+
+    /// Whether it has been given nothing so far, and has not gone. A hint, as above.
+    pub(super) fn is_waiting(&self) -> bool {
+        // Ordering: Relaxed, as above.
         self.state.load(Ordering::Relaxed) == WAITING
     }
 
-    fn is_gone(&self) -> bool {
-        // Ordering: Relaxed. CANCELLED is final; seeing it late costs one failed grant.
-        self.state.load(Ordering::Relaxed) == CANCELLED
+    pub(super) fn is_gone(&self) -> bool {
+        // Ordering: Acquire: one that has gone is seen to be leaving, if it is still counted.
+        // CANCELLED is final; seeing it late costs one failed grant.
+        self.state.load(Ordering::Acquire) == CANCELLED
     }
+}
+
+/// A grant has been given.
+pub(super) struct Given {
+    /// Of the task to be woken.
+    pub(super) waker: Option<Waker>,
+    /// Whether the waiter had lost one before: then it keeps this one.
+    pub(super) again: bool,
 }
 
 impl<T> fmt::Debug for Node<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node").field("wants", &self.wants).finish_non_exhaustive()
     }
-}
-
-/// The line: nodes in the order in which they are to be served. Plain data.
-pub(super) struct Line<T> {
-    diallers: VecDeque<Arc<Node<T>>>,
-    classes: [VecDeque<Arc<Node<T>>>; CLASSES],
-    /// Grants to the classes so far, for the guard against starvation.
-    served: u32,
-    /// Whether the idle words carry the WAITERS flag.
-    pub(super) flagged: bool,
-}
-
-impl<T> Line<T> {
-    pub(super) fn new() -> Self {
-        Self {
-            diallers: VecDeque::new(),
-            classes: std::array::from_fn(|_| VecDeque::new()),
-            served: 0,
-            flagged: false,
-        }
-    }
-
-    pub(super) fn push(&mut self, node: Arc<Node<T>>) {
-        match node.wants() {
-            Wants::Connection => self.diallers.push_back(node),
-            Wants::Anything { class } => {
-                self.classes[usize::from(class).min(CLASSES - 1)].push_back(node);
-            }
-        }
-    }
-
-    /// Whether anybody wants a connection. Nodes at the front that have gone are let go.
-    pub(super) fn wants_connection(&mut self) -> bool {
-        prune(&mut self.diallers) || self.wants_permit()
-    }
-
-    /// Whether anybody wants a permit.
-    pub(super) fn wants_permit(&mut self) -> bool {
-        // No short cut: each class is to be pruned.
-        self.classes.iter_mut().fold(false, |any, class| prune(class) | any)
-    }
-
-    /// How many stand in line who dial.
-    pub(super) fn diallers(&self) -> u32 {
-        let live = self.diallers.iter().filter(|node| !node.is_gone()).count();
-        u32::try_from(live).unwrap_or(u32::MAX)
-    }
-
-    /// Gives `grant` to the first in line who wants it. Handed back if there is nobody.
-    pub(super) fn grant(
-        &mut self,
-        mut grant: Grant<T>,
-        woken: &mut Woken,
-    ) -> Result<Wants, Grant<T>> {
-        loop {
-            let Some(node) = self.next(&grant) else {
-                return Err(grant);
-            };
-            match node.give(grant) {
-                Ok(waker) => {
-                    woken.push(waker);
-                    let wants = node.wants();
-                    if let Wants::Anything { .. } = wants {
-                        self.served = self.served.wrapping_add(1);
-                    }
-                    return Ok(wants);
-                }
-                Err(back) => grant = back,
-            }
-        }
-    }
-
-    fn next(&mut self, grant: &Grant<T>) -> Option<Arc<Node<T>>> {
-        if !matches!(grant, Grant::Permit) {
-            if let Some(dialler) = self.diallers.pop_front() {
-                return Some(dialler);
-            }
-        }
-        let mut classes = self.classes.iter_mut();
-        if self.served % GUARD == GUARD - 1 {
-            classes.find_map(VecDeque::pop_front)
-        } else {
-            classes.rev().find_map(VecDeque::pop_front)
-        }
-    }
-
-    /// Removes every node that has gone.
-    pub(super) fn sweep(&mut self) {
-        self.diallers.retain(|node| !node.is_gone());
-        for class in &mut self.classes {
-            class.retain(|node| !node.is_gone());
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.diallers.len() + self.classes.iter().map(VecDeque::len).sum::<usize>()
-    }
-}
-
-/// Lets those at the front go who have gone; whether anybody is left.
-fn prune<T>(queue: &mut VecDeque<Arc<Node<T>>>) -> bool {
-    while queue.front().is_some_and(|node| node.is_gone()) {
-        queue.pop_front();
-    }
-    !queue.is_empty()
 }
 
 /// Wakers to be called once the line has been let go: a waker is foreign code, which may come
@@ -296,7 +247,7 @@ pub(super) struct Woken {
 }
 
 impl Woken {
-    fn push(&mut self, waker: Option<Waker>) {
+    pub(super) fn push(&mut self, waker: Option<Waker>) {
         if self.first.is_none() {
             self.first = waker;
         } else {

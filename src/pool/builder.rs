@@ -74,6 +74,8 @@ impl Builder {
         cleanup_interval: Duration,
         /// See [`Config::max_waiters`]. Default: 1024.
         max_waiters: usize,
+        /// See [`Config::handoff_grace`]. Default: 50 ms.
+        handoff_grace: Duration,
         /// See [`Config::max_connecting`]. Default: 16.
         max_connecting: usize,
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::reaper;
+use super::{reaper, reclaim};
 use crate::rt::{Background, BoxFuture, Sleep};
 use crate::sync::Ordering;
 use crate::upstream::{Directory, Hub};
@@ -120,6 +120,9 @@ impl<'a> Work<'a> {
             }
             // Dropping one closes its socket and gives its permit back.
             self.errands.retain(|errand| errand.until > now);
+            if self.hub.next_look().is_some_and(|at| at <= self.hub.tick()) {
+                self.directory.upgrade().iter().for_each(|directory| reclaim::look(directory));
+            }
             if self.sweep_at <= now {
                 match self.directory.upgrade() {
                     Some(directory) => self.sweep_at = reaper::sweep(&directory),
@@ -137,7 +140,9 @@ impl<'a> Work<'a> {
     }
 
     fn next(&self) -> Instant {
-        self.errands.iter().map(|errand| errand.until).fold(self.sweep_at, Instant::min)
+        let errands = self.errands.iter().map(|errand| errand.until);
+        let look = self.hub.next_look().map(|at| self.hub.at(at, self.hub.now()));
+        errands.chain(look).fold(self.sweep_at, Instant::min)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod driver;
 mod reaper;
+mod reclaim;
 
 pub use self::driver::Driver;
 pub(crate) use self::driver::{arm, driver};

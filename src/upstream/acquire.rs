@@ -1,21 +1,20 @@
 //! From a wish to a connection: the first look, the line, the dial.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::dialling::{Dialling, dial_failed};
 use super::directory::{Directory, Pick, closed};
 use super::lease::Lease;
+use super::limit::Limit;
 use super::tally::Count;
 use crate::conn::DialError;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::lockfree::permits::Refused;
 use crate::lockfree::ticket::{Granted, Ticket};
-use crate::rt::Sleep;
 use crate::server::ServerId;
 
 /// What a caller wants, and what it has tried.
@@ -189,6 +188,7 @@ async fn renew(
 pub(super) enum Missed {
     Closed,
     Full,
+    Shed,
     Timeout,
     Dial(DialError),
 }
@@ -200,6 +200,11 @@ impl Missed {
             Self::Full => {
                 backend.hub.count(backend, Count::QueueFull);
                 queue_full(backend)
+            }
+            Self::Shed => {
+                backend.hub.count(backend, Count::QueueFull);
+                backend.hub.count(backend, Count::Shed);
+                shed(backend)
             }
             Self::Timeout => queue_timeout(backend),
             Self::Dial(error) => dial_failed(backend, error),
@@ -221,8 +226,8 @@ async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Lease, Misse
         if let Poll::Ready(granted) = ticket.poll(cx.waker()) {
             return Poll::Ready(Some(granted));
         }
-        since.get_or_insert_with(|| backend.hub.now());
-        limit.poll(cx).map(|()| None)
+        let since = *since.get_or_insert_with(|| backend.hub.now());
+        limit.poll(since, cx).map(|()| None)
     })
     .await;
     drop(ticket);
@@ -232,6 +237,8 @@ async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Lease, Misse
     match granted {
         None => Err(Missed::Timeout),
         Some(Granted::Closed) => Err(Missed::Closed),
+        Some(Granted::Refused) => Err(Missed::Full),
+        Some(Granted::Shed) => Err(Missed::Shed),
         Some(Granted::Connection(parked)) => Ok(Lease::of(parked)),
         Some(Granted::Permit(permit)) => Dialling::begin(backend, permit, wish).await,
     }
@@ -255,27 +262,6 @@ fn record_wait(backend: &Backend, since: Instant) {
     hub.longest_wait.record(nanos);
 }
 
-/// A deadline whose sleep is made when it is first waited for.
-struct Limit<'a> {
-    backend: &'a Backend,
-    deadline: Option<Instant>,
-    sleep: Option<Pin<Box<dyn Sleep>>>,
-}
-
-impl<'a> Limit<'a> {
-    fn new(backend: &'a Backend, deadline: Option<Instant>) -> Self {
-        Self { backend, deadline, sleep: None }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.deadline else {
-            return Poll::Pending;
-        };
-        let timer = self.backend.hub.runtime().timer();
-        self.sleep.get_or_insert_with(|| timer.sleep_until(deadline)).as_mut().poll(cx)
-    }
-}
-
 fn refusal(pick: &Pick, server: Option<ServerId>) -> Error {
     let error = match (pick, server) {
         (Pick::NotFound, Some(id)) => {
@@ -290,6 +276,14 @@ fn refusal(pick: &Pick, server: Option<ServerId>) -> Error {
 fn queue_full(backend: &Backend) -> Error {
     let waiting = backend.gate.ledger.limits().waiting;
     Error::new(ErrorKind::QueueFull, format!("{waiting} callers wait for a connection already"))
+        .at(Phase::Queue)
+        .of_server(backend.server.shared_url())
+        .retry_safe(true)
+}
+
+fn shed(backend: &Backend) -> Error {
+    let message = "a caller of higher priority has taken this one's place in a full line";
+    Error::new(ErrorKind::QueueFull, message)
         .at(Phase::Queue)
         .of_server(backend.server.shared_url())
         .retry_safe(true)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::directory::Directory;
 use super::hub::Hub;
 use super::lease::{self, Held};
-use super::tally::{CloseReason, Tally};
+use super::tally::{CloseReason, Count, Tally};
 use crate::config;
 use crate::conn::Signal;
 use crate::lockfree::ewma::Ewma;
@@ -40,7 +40,7 @@ pub(crate) struct Backend {
 impl Backend {
     pub(super) fn new(id: ServerId, server: Server, directory: &Arc<Directory>) -> Arc<Self> {
         let hub = directory.hub.clone();
-        let gate = Gate::new(limits_of(&server, &hub.limits()), directory.words());
+        let gate = Gate::new(limits_of(&server, &hub.limits()), directory.words(), hub.grace);
         Arc::new_cyclic(|me| Self {
             id,
             server,
@@ -122,6 +122,20 @@ impl Site for Backend {
 
     fn is_any_above(&self) -> bool {
         self.directory().is_some_and(|directory| directory.is_any_above())
+    }
+
+    fn tick(&self) -> u64 {
+        self.hub.tick()
+    }
+
+    fn look_at(&self, tick: u64) {
+        if self.hub.note_look(tick) {
+            self.hub.driver.wake();
+        }
+    }
+
+    fn reclaimed(&self, grants: u32) {
+        self.hub.tally.add(Count::Reclaimed, u64::from(grants));
     }
 
     fn dispose(&self, held: Box<Held>, why: Dispose) {

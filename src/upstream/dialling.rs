@@ -46,8 +46,9 @@ impl<'a> Dialling<'a> {
                 self.dial = None;
                 return Poll::Ready(Err(Missed::Closed));
             }
-            // One that dials is given no second permit; dropping it would give it back.
-            Poll::Ready(Granted::Permit(_)) | Poll::Pending => {}
+            // One that dials is given no second permit (dropping it would give it back), and has no
+            // place to lose.
+            Poll::Ready(Granted::Permit(_) | Granted::Refused | Granted::Shed) | Poll::Pending => {}
         }
         // Out of its place while it is polled: if it panics, nobody polls it again.
         let Some(mut dial) = self.dial.take() else {

@@ -1,7 +1,7 @@
 //! [`Hub`]: what all servers of a pool share.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::tally::{Count, Tally};
@@ -13,7 +13,7 @@ use crate::lockfree::snapshot::Snapshot;
 use crate::lockfree::total::Total;
 use crate::policy::reuse::IdleLimits;
 use crate::rt::{BoxFuture, Runtime};
-use crate::sync::{AtomicBool, AtomicUsize, Ordering, Queue, TaskCell};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, Queue, TaskCell};
 
 /// The limits, the clock, the counters and the end of a pool. It knows no server.
 pub(crate) struct Hub {
@@ -37,9 +37,21 @@ pub(crate) struct Hub {
     pub(crate) driver: TaskCell,
     /// Whether a driver is at work: else nothing is left to it.
     pub(crate) driven: AtomicBool,
+    /// The tick at which to look for grants to be taken back; `u64::MAX` if there are none.
+    look_at: AtomicU64,
+    /// How long a grant may be out, in ticks.
+    pub(super) grace: u64,
     /// Begins background work; done once, with the first dial.
     starter: OnceLock<Box<dyn Fn() + Send + Sync>>,
     started: AtomicBool,
+}
+
+/// Ten years: beyond any wait, and safe to add to any instant.
+const FAR_MILLIS: u64 = 1000 * 60 * 60 * 24 * 365 * 10;
+
+/// A length of time in milliseconds, rounded up.
+fn ticks(length: Duration) -> u64 {
+    u64::try_from(length.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 impl Hub {
@@ -57,6 +69,8 @@ impl Hub {
             errands: Queue::new(),
             driver: TaskCell::new(),
             driven: AtomicBool::new(false),
+            look_at: AtomicU64::new(u64::MAX),
+            grace: ticks(config.handoff_grace),
             starter: OnceLock::new(),
             started: AtomicBool::new(false),
             conns: Arc::new(conns),
@@ -119,6 +133,13 @@ impl Hub {
         })
     }
 
+    /// When it will be that tick, it being `now`: a tick away at least, or the lag between the two
+    /// clocks would make a sleeper spin.
+    pub(crate) fn at(&self, tick: u64, now: Instant) -> Instant {
+        let millis = tick.saturating_sub(self.tick()).clamp(1, FAR_MILLIS);
+        now + Duration::from_millis(millis)
+    }
+
     /// Counts for the pool and for the server.
     #[inline]
     pub(crate) fn count(&self, backend: &Backend, what: Count) {
@@ -155,6 +176,31 @@ impl Hub {
         if !self.driven.fetch_and(true, Ordering::AcqRel) {
             self.drop_errands();
         }
+    }
+
+    /// Whether a driver is at work.
+    pub(crate) fn is_driven(&self) -> bool {
+        // Ordering: Acquire pairs with the Release of the driver's start.
+        self.driven.load(Ordering::Acquire)
+    }
+
+    /// At this tick a server is to be looked at, for grants to be taken back; whether that is
+    /// earlier than was known. The driver is then to be woken; without one, those who wait look.
+    pub(crate) fn note_look(&self, tick: u64) -> bool {
+        // Ordering: Release: the driver finds the server's time as we do.
+        self.look_at.fetch_min(tick, Ordering::Release) > tick
+    }
+
+    /// The tick at which to look at the servers next. For the driver.
+    pub(crate) fn next_look(&self) -> Option<u64> {
+        // Ordering: Relaxed. It is acquired when the time has come.
+        Some(self.look_at.load(Ordering::Relaxed)).filter(|at| *at != u64::MAX)
+    }
+
+    /// The servers are about to be looked at. What is noted from now on stays.
+    pub(crate) fn begin_look(&self) {
+        // Ordering: Acquire pairs with `note_look`.
+        self.look_at.swap(u64::MAX, Ordering::Acquire);
     }
 
     /// The driver has ended, or was dropped.

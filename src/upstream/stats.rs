@@ -43,6 +43,8 @@ impl Directory {
             in_flight: in_flight(&counted),
             waiting: servers.iter().map(|s| u64::from(s.gate.ledger.counts().waiting)).sum(),
             queue_full: counted.of(Count::QueueFull),
+            shed: counted.of(Count::Shed),
+            grants_reclaimed: counted.of(Count::Reclaimed),
             pool_utilization: utilization,
             average_response_time: average(&servers),
             average_wait_time: Duration::from_nanos(

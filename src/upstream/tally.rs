@@ -33,8 +33,12 @@ pub(crate) enum Count {
     Waits,
     /// Their time, in nanoseconds.
     WaitNanos,
-    /// Callers refused since too many waited already.
+    /// Callers refused since too many waited already, and those sent away for others.
     QueueFull,
+    /// Those of them who had waited, and were sent away for one of a higher class.
+    Shed,
+    /// Grants taken back since their callers did not take them. For the pool only.
+    Reclaimed,
     /// Requests that ran into a deadline, in any phase.
     Timeouts,
     /// Connections closed because they had been idle for too long. The reasons for closing follow

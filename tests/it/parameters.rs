@@ -103,18 +103,20 @@ const PARAMETERS: [(&str, &str, Place); 16] = [
 ];
 
 /// Settings that the original did not have, and the tests that show their effects.
-const OWN: [(&str, &str); 3] = [
+const OWN: [(&str, &str); 4] = [
     ("min_idle", "background_work_closes_the_surplus_first_and_the_floor_at_its_own_limit"),
     ("max_waiters", "the_last_place_in_line_is_given_and_one_over_is_refused"),
+    ("handoff_grace", "handoff_grace_is_how_long_a_caller_may_take"),
     ("max_connecting", "as_many_dials_run_at_once_as_may_and_never_one_more"),
 ];
 
 /// The suites in which the tests of the tables must be found.
-const SUITES: [&str; 6] = [
+const SUITES: [&str; 7] = [
     include_str!("limits.rs"),
     include_str!("pooling.rs"),
     include_str!("sim_dial.rs"),
     include_str!("sim_expiry.rs"),
+    include_str!("sim_handoff.rs"),
     include_str!("sim_queue.rs"),
     include_str!("sim_timeouts.rs"),
 ];

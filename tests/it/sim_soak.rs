@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
 use evenkeel::rt::sim::Sim;
 use evenkeel::{Body, Error, ErrorKind, Pool, Select};
@@ -20,6 +21,9 @@ const CALLERS: usize = 12;
 const CALLS: usize = 30;
 const PER_SERVER: usize = 4;
 const TOTAL: usize = 6;
+const WAITERS: usize = 6;
+/// Urgent calls at once.
+const STORM: usize = 10;
 
 /// The paths of well-behaved and ill-behaved answers.
 const PATHS: [&str; 14] = [
@@ -91,20 +95,73 @@ async fn at_most(polls: usize, call: impl Future<Output = Result<(), Error>>) ->
     .await
 }
 
+/// Polls the call so often, then not at all for a while, whoever wakes it, and then to its end.
+async fn stalling(
+    sim: &Sim,
+    polls: usize,
+    pause: Duration,
+    call: impl Future<Output = Result<(), Error>>,
+) -> Result<(), Error> {
+    let mut call = Box::pin(call);
+    let mut left = polls;
+    let ended = poll_fn(|cx| match call.as_mut().poll(cx) {
+        Poll::Pending if left > 0 => {
+            left -= 1;
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Ready(None),
+        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+    })
+    .await;
+    if let Some(ended) = ended {
+        return ended;
+    }
+    sim.sleep(pause).await;
+    call.await
+}
+
+/// Many urgent calls at once: each is answered, or turned away.
+async fn storm(pool: &Pool) {
+    let urgent = |_| {
+        let pool = pool.clone();
+        Box::pin(async move {
+            match pool.send(wished("/", Select::new().priority(7))).await {
+                Ok(response) => response.into_body().bytes().await.map(drop),
+                Err(error) => Err(error),
+            }
+        }) as Job<Result<(), Error>>
+    };
+    for ended in join_all((0..STORM).map(urgent).collect()).await {
+        ended.unwrap_or_else(|error| assert_honest(&error));
+    }
+}
+
+fn assert_honest(error: &Error) {
+    assert_ne!(error.kind(), ErrorKind::Closed, "{error:?}");
+    assert_ne!(error.kind(), ErrorKind::Protocol, "{error:?}");
+    // Each answer comes soon: one who waits for 30 s has been forgotten.
+    assert!(!error.is_timeout() || error.is_connect(), "{error:?}");
+}
+
 async fn caller(sim: Sim, pool: Pool, seed: u64) {
     let mut rng = Rng::with_seed(seed);
     for _ in 0..CALLS {
         let polls = if rng.u8(..4) == 0 { rng.usize(..12) } else { usize::MAX };
         let start = sim.now();
-        if let Err(error) = at_most(polls, call(&pool, &mut rng)).await {
-            assert_ne!(error.kind(), ErrorKind::Closed, "{error:?}");
-            assert_ne!(error.kind(), ErrorKind::Protocol, "{error:?}");
-            // Each answer comes soon: one who waits for 30 s has been forgotten.
-            assert!(!error.is_timeout() || error.is_connect(), "{error:?}");
+        let stall = (rng.u8(..4) == 0).then(|| (rng.usize(..6), MS * rng.u32(1..400)));
+        let one = at_most(polls, call(&pool, &mut rng));
+        let ended = match stall {
+            Some((polls, pause)) => stalling(&sim, polls, pause, one).await,
+            None => one.await,
+        };
+        ended.unwrap_or_else(|error| assert_honest(&error));
+        if rng.u8(..20) == 0 {
+            storm(&pool).await;
         }
         assert!(sim.now() - start <= SECOND * 30, "a call takes too long");
         let metrics = pool.metrics();
         assert!(metrics.total_connections <= TOTAL as u64, "{metrics:?}");
+        assert!(metrics.waiting <= (2 * (WAITERS + PER_SERVER)) as u64, "{metrics:?}");
         if rng.u8(..3) == 0 {
             sim.sleep(MS * rng.u32(..50)).await;
         }
@@ -140,13 +197,15 @@ async fn turmoil(sim: &Sim, pool: &Pool, one: &mut SimServer, two: &SimServer, s
     sim.net().heal(ONE);
 }
 
-fn soak(seed: u64, background: Background) {
+/// How many grants were taken back, and how many callers were sent away for others.
+fn soak(seed: u64, background: Background) -> (u64, u64) {
     fastrand::seed(seed);
     let sim = Sim::new();
     let (mut one, two) = (SimServer::start(&sim, ONE), SimServer::start(&sim, TWO));
     sim.net().latency(MS * (seed % 3) as u32);
     let builder = builder(&sim, &[&one, &two]).max_connections_per_server(PER_SERVER);
     let builder = builder.max_total_connections(TOTAL).max_connecting(2).max_idle_connections(4);
+    let builder = builder.max_waiters(WAITERS);
     let builder = builder.connect_timeout(SECOND).idle_conn_timeout(MS * 200);
     let pool = background.build(&sim, builder);
     let job = |n| Box::pin(caller(sim.clone(), pool.clone(), seed * 1000 + n as u64)) as Job<()>;
@@ -173,15 +232,20 @@ fn soak(seed: u64, background: Background) {
     assert_eq!((report.completed, report.cut, report.waiters_failed), (0, 0, 0));
     assert_eq!(one.counts().open + two.counts().open, 0);
     assert_eq!(sim.tasks(), one.tasks() + two.tasks());
+    (metrics.grants_reclaimed, metrics.shed)
 }
 
 #[test]
 fn every_call_ends_and_nothing_is_lost_in_any_turmoil() {
+    let (mut reclaimed, mut shed) = (0, 0);
     for seed in 0..SEEDS {
         for background in BACKGROUNDS {
             // Told only if it fails.
             println!("seed {seed}, {background:?}");
-            soak(seed, background);
+            let seen = soak(seed, background);
+            reclaimed += seen.0;
+            shed += seen.1;
         }
     }
+    assert!(reclaimed > 0 && shed > 0, "no turmoil in the line: {reclaimed} and {shed}");
 }

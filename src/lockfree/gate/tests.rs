@@ -1,23 +1,25 @@
 //! What one thread can see of it; what several see is in `loom-tests`.
 
 use super::*;
+use crate::lockfree::line::SWEEP;
+use crate::lockfree::waiters::{Grant, Wants};
 
 fn gate() -> Gate<u32> {
-    Gate::new(Limits { open: 1, connecting: 1, waiting: 1_000 }, 1)
+    Gate::new(Limits { open: 1, connecting: 1, waiting: 1_000 }, 1, 50)
 }
 
 fn enter(gate: &Gate<u32>) -> Arc<Node<u32>> {
     let node = Arc::new(Node::new(Wants::Anything { class: 0 }));
-    gate.ledger.join().expect("there is room in line");
+    gate.ledger.join(0).expect("there is room in line");
     gate.push(node.clone());
-    gate.pair(&mut Woken::default());
+    gate.pair(|| 0, &mut Woken::default());
     node
 }
 
 fn leave(gate: &Gate<u32>, node: &Node<u32>) {
     assert!(node.cancel().is_ok());
     gate.ledger.leave();
-    gate.pair(&mut Woken::default());
+    gate.pair(|| 0, &mut Woken::default());
 }
 
 #[test]
@@ -39,11 +41,11 @@ fn those_who_have_gone_are_bounded_by_those_who_wait() {
 fn a_permit_of_the_total_is_asked_for_spent_and_given_back() {
     let gate = gate();
     let node = enter(&gate);
-    assert!(gate.pair(&mut Woken::default()).lacks_total);
+    assert!(gate.pair(|| 0, &mut Woken::default()).lacks_total);
     gate.credit();
     gate.credit();
-    let left = gate.pair(&mut Woken::default());
-    assert_eq!(left, Left { surplus: 1, reopened: true, lacks_total: false });
+    let left = gate.pair(|| 0, &mut Woken::default());
+    assert_eq!(left, Left { surplus: 1, reopened: true, ..Left::default() });
     assert!(matches!(node.cancel(), Err(Some(Grant::Permit))));
     assert_eq!(gate.ledger.counts().open, 1);
 }
@@ -54,6 +56,6 @@ fn a_server_that_is_full_asks_for_nothing() {
     gate.ledger.open();
     let _waits: Arc<Node<u32>> = enter(&gate);
     gate.credit();
-    let left = gate.pair(&mut Woken::default());
-    assert_eq!(left, Left { surplus: 1, reopened: false, lacks_total: false });
+    let left = gate.pair(|| 0, &mut Woken::default());
+    assert_eq!(left, Left { surplus: 1, ..Left::default() });
 }

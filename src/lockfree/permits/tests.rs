@@ -9,11 +9,11 @@ fn ledger(waiting: u32) -> Ledger {
 #[test]
 fn as_many_wait_as_may_and_not_one_more() {
     let ledger = Ledger::new(Limits { open: 0, connecting: 0, waiting: 2 });
-    assert_eq!([ledger.join(), ledger.join()], [Ok(Joined::Place), Ok(Joined::Place)]);
-    assert_eq!(ledger.join(), Err(Refused::Full));
+    assert_eq!([ledger.join(0), ledger.join(0)], [Ok(Joined::Place), Ok(Joined::Place)]);
+    assert_eq!(ledger.join(0), Err(Refused::Full));
     assert_eq!(ledger.counts().waiting, 2);
     ledger.leave();
-    assert_eq!(ledger.join(), Ok(Joined::Place));
+    assert_eq!(ledger.join(0), Ok(Joined::Place));
 }
 
 #[test]
@@ -31,19 +31,19 @@ fn a_permit_is_used_again_while_one_more_may_dial() {
 #[test]
 fn past_a_full_line_as_many_come_as_there_is_room_for() {
     let ledger = ledger(0);
-    assert_eq!([ledger.join(), ledger.join()], [Ok(Joined::Room), Ok(Joined::Room)]);
-    assert_eq!(ledger.join(), Err(Refused::Full));
+    assert_eq!([ledger.join(0), ledger.join(0)], [Ok(Joined::Guest), Ok(Joined::Guest)]);
+    assert_eq!(ledger.join(0), Err(Refused::Full));
     ledger.leave();
     ledger.open();
-    assert_eq!(ledger.join(), Err(Refused::Full), "one place for two who connect");
+    assert_eq!(ledger.join(0), Err(Refused::Full), "one place for two who connect");
 }
 
 #[test]
 fn nobody_joins_a_closed_server() {
     let ledger = ledger(2);
-    assert_eq!(ledger.join(), Ok(Joined::Place));
+    assert_eq!(ledger.join(0), Ok(Joined::Place));
     ledger.close();
-    assert_eq!(ledger.join(), Err(Refused::Closed));
+    assert_eq!(ledger.join(0), Err(Refused::Closed));
     let counts = ledger.counts();
     assert_eq!((counts.waiting, counts.closed, ledger.has_room()), (1, true, false));
 }
@@ -57,7 +57,7 @@ fn room_ends_with_either_limit() {
     assert!(!ledger.connected(), "nobody waits");
     assert!(ledger.has_room());
     ledger.open();
-    ledger.join().expect("there is room in line");
+    ledger.join(0).expect("there is room in line");
     assert!(ledger.connected() && ledger.connected(), "somebody waits");
     assert!(!ledger.has_room(), "three are open");
     assert!(ledger.closed());
@@ -86,7 +86,7 @@ fn limits_that_change_hold_from_then_on() {
 fn the_edition_wraps_and_touches_nothing_else() {
     let most = Limits { open: 65_535, connecting: 65_535, waiting: 1 << 20 };
     let ledger = Ledger::new(most);
-    ledger.join().expect("there is room in line");
+    ledger.join(0).expect("there is room in line");
     ledger.open();
     for _ in 0..1_000 {
         ledger.set_limits(most);

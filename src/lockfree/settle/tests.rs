@@ -7,6 +7,7 @@ mod stress;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Wake, Waker};
 
 use super::*;
@@ -16,6 +17,8 @@ use crate::lockfree::ticket::{Granted, Ticket};
 
 /// Servers without sockets that share a total.
 struct Fleet {
+    /// Moves by a tick with each look at it.
+    clock: AtomicU64,
     total: Total<Box<Server>>,
     gates: Vec<Gate<Conn>>,
 }
@@ -30,9 +33,9 @@ struct Server {
 }
 
 fn servers<const N: usize>(open: u32, total: u32) -> [Server; N] {
-    let limits = Limits { open, connecting: open, waiting: 100 };
-    let gates = (0..N).map(|_| Gate::new(limits, 2)).collect();
-    let fleet = Arc::new(Fleet { total: Total::new(total), gates });
+    let limits = Limits { open, connecting: open, waiting: 2 };
+    let gates = (0..N).map(|_| Gate::new(limits, 2, GRACE)).collect();
+    let fleet = Arc::new(Fleet { clock: AtomicU64::new(0), total: Total::new(total), gates });
     std::array::from_fn(|at| Server { fleet: fleet.clone(), at })
 }
 
@@ -69,11 +72,22 @@ impl Site for Server {
         others.for_each(|(_, gate)| gate.idle.fence());
     }
 
+    fn tick(&self) -> u64 {
+        self.fleet.clock.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn look_at(&self, _: u64) {}
+
+    fn reclaimed(&self, _: u32) {}
+
     fn dispose(&self, conn: Conn, _: Dispose) {
         touch(&conn);
         assert!(conn.get() < BROKEN, "a socket that panics");
     }
 }
+
+/// In looks at the clock: long enough for those who come at once.
+const GRACE: u64 = 40;
 
 const BROKEN: u64 = 1 << 60;
 
@@ -109,7 +123,7 @@ fn granted(ticket: &mut Ticket<Server>) -> Parked<Conn> {
         Poll::Ready(Granted::Permit(mut permit)) => {
             Parked { slot: permit.connected(0), value: Box::new(Cell::new(0)), since: 0 }
         }
-        Poll::Ready(Granted::Closed) => panic!("closed"),
+        Poll::Ready(_) => panic!("sent away"),
         Poll::Pending => panic!("asleep, although there is something for it"),
     }
 }

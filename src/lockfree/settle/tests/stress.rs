@@ -22,7 +22,7 @@ fn acquire(server: &Server, class: u8, random: &mut fastrand::Rng) -> Option<Par
     let mut ticket = Ticket::enter(server, class).ok()?;
     match block_on(poll_fn(|cx| ticket.poll(cx.waker()))) {
         Granted::Connection(parked) => Some(parked),
-        Granted::Closed => None,
+        Granted::Closed | Granted::Refused | Granted::Shed => None,
         Granted::Permit(mut permit) => {
             let mut dialling = Ticket::enter_dialling(&mut permit);
             match (random.u8(..4), dialling.poll(Waker::noop())) {
