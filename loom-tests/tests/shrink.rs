@@ -228,7 +228,7 @@ models! {
     }
 
     /// Two change the same limit; at rest it is kept, and those in line are served.
-    fn a_server_shrinks_and_grows(2) {
+    fn a_server_shrinks_and_grows(1) {
         let [server] = servers::<1>(2, 2);
         let [first, second] = [server.lease(), server.lease()];
         let resizer = server.spawn(|server| {

@@ -133,11 +133,10 @@ impl Hub {
         })
     }
 
-    /// When it will be that tick, it being `now`: a tick away at least, or the lag between the two
-    /// clocks would make a sleeper spin.
+    /// When it will be that tick, it being `now`. As the clock of ticks may lag behind, a sleeper
+    /// may find it to be a little later still.
     pub(crate) fn at(&self, tick: u64, now: Instant) -> Instant {
-        let millis = tick.saturating_sub(self.tick()).clamp(1, FAR_MILLIS);
-        now + Duration::from_millis(millis)
+        now + Duration::from_millis(tick.saturating_sub(self.tick()).min(FAR_MILLIS))
     }
 
     /// Counts for the pool and for the server.
