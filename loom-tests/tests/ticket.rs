@@ -6,7 +6,9 @@ use evenkeel::lockfree::permits::{Limits, Refused};
 use evenkeel::lockfree::settle::{Site, shut};
 use evenkeel::lockfree::ticket::{Granted, Permit, Ticket};
 use loom::future::block_on;
-use loom_tests::fleet::{Conn, Server, assert_at_rest, dial, fleet, limits, look, reclaim, servers};
+use loom_tests::fleet::{
+    Conn, Server, assert_at_rest, dial, fleet, limits, look, reclaim, servers,
+};
 use loom_tests::models;
 
 /// The right to dial, from a server with room.
