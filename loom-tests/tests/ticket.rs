@@ -6,7 +6,9 @@ use evenkeel::lockfree::permits::{Limits, Refused};
 use evenkeel::lockfree::settle::{Site, shut};
 use evenkeel::lockfree::ticket::{Granted, Permit, Ticket};
 use loom::future::block_on;
-use loom_tests::fleet::{Conn, Server, assert_at_rest, dial, fleet, limits, look, servers};
+use loom_tests::fleet::{
+    Conn, Server, assert_at_rest, dial, fleet, limits, look, reclaim, servers,
+};
 use loom_tests::models;
 
 /// The right to dial, from a server with room.
@@ -246,6 +248,46 @@ models! {
         server.check_in(second);
         server.check_in(lease);
         driver.join().unwrap();
+        assert_at_rest(&[server]);
+    }
+
+    /// One who dials does not come for the connection that it was given in place of its own. That
+    /// goes to one who waits, as the dial ends.
+    fn a_dial_ends_as_the_connection_of_its_dialler_is_taken_back(2) {
+        let [server] = servers::<1>(2, 2);
+        let held = server.lease();
+        let mut permit = permit(&server);
+        let dialling = Ticket::enter_dialling(&mut permit);
+        server.check_in(held);
+        let mut next = server.enter();
+        let dialler = server.spawn(move |server| {
+            let lease = dial(permit);
+            drop(dialling);
+            server.check_in(lease);
+        });
+        reclaim(&server);
+        let lease = server.wait(&mut next).unwrap();
+        server.check_in(lease);
+        dialler.join().unwrap();
+        assert_eq!(server.parked(), 2);
+        assert_at_rest(&[server]);
+    }
+
+    /// It is not counted among those who wait, before it loses its grant or after.
+    fn one_who_dials_loses_a_grant_and_leaves(3) {
+        let [server] = servers::<1>(2, 2);
+        let held = server.lease();
+        let mut permit = permit(&server);
+        let dialling = Ticket::enter_dialling(&mut permit);
+        server.check_in(held);
+        let mut next = server.enter();
+        let leaver = server.spawn(move |_| drop(dialling));
+        reclaim(&server);
+        leaver.join().unwrap();
+        let lease = server.wait(&mut next).unwrap();
+        assert_eq!(server.gate().ledger.counts().waiting, 0);
+        drop(permit);
+        server.check_in(lease);
         assert_at_rest(&[server]);
     }
 }
