@@ -86,7 +86,7 @@ models! {
         let ledger = Arc::new(Ledger::new(limits(1)));
         let setter = spawn(&ledger, |ledger| {
             ledger.set_limits(limits(2));
-            let _ = ledger.join();
+            let _ = ledger.join(0);
         });
         if ledger.counts().waiting == 1 {
             assert_eq!(ledger.limits(), limits(2));
