@@ -53,7 +53,7 @@ models! {
     }
 
     /// Once the limit is set, no permit is given by the one before.
-    fn a_server_that_shrinks_gives_no_permit_more(3) {
+    fn a_server_that_shrinks_gives_no_permit_more(2) {
         let [server] = servers::<1>(2, 2);
         let held = server.lease();
         let waiter = server.spawn(Server::enter);
