@@ -1,7 +1,8 @@
 //! Models of the lock-free core, explored by loom: see `tests/`, run by `ci/loom.sh`.
 //!
-//! `tests/x.rs` holds the models of `src/lockfree/x.rs`. Without `--cfg evenkeel_loom` all of this
-//! is empty, so that an ordinary `cargo test --workspace` passes it by.
+//! `tests/x.rs` holds the models of `src/lockfree/x.rs`, `tests/x_y.rs` more of them. Without
+//! `--cfg evenkeel_loom` all of this is empty, so that an ordinary `cargo test --workspace` passes
+//! it by.
 //!
 //! Three things to know about loom when writing a model:
 //! - It starts with the main thread running as far as it can. Of the accesses to a word it
@@ -17,6 +18,8 @@ compile_error!("build the models with RUSTFLAGS=\"--cfg evenkeel_loom --cfg cros
 
 #[cfg(evenkeel_loom)]
 pub mod fleet;
+#[cfg(evenkeel_loom)]
+pub mod set;
 #[cfg(evenkeel_loom)]
 mod support;
 
