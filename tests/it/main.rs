@@ -16,6 +16,7 @@ mod sim_dial;
 mod sim_expiry;
 mod sim_handoff;
 mod sim_limits;
+mod sim_own_limits;
 mod sim_queue;
 mod sim_shed;
 mod sim_shutdown;
