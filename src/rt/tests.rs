@@ -26,6 +26,30 @@ pub(crate) fn everywhere(test: impl Fn(Runtime) -> BoxFuture<'static, ()>) {
     block_on(test(Runtime::tokio(tokio.handle().clone())));
 }
 
+/// More than the longest tick of any kernel, and a rounding.
+const LAG: Duration = Duration::from_millis(11);
+
+#[test]
+fn the_coarse_clock_goes_as_the_precise_one_does() {
+    everywhere(|runtime| {
+        Box::pin(async move {
+            let timer = runtime.timer();
+            let before = timer.now();
+            let Some(coarse) = timer.coarse_millis() else {
+                assert!(!cfg!(target_os = "linux"));
+                return;
+            };
+            let began = timer.now();
+            timer.sleep_until(began + 5 * LAG).await;
+            let ended = timer.now();
+            let passed = timer.coarse_millis().unwrap().checked_sub(coarse).unwrap();
+            let passed = Duration::from_millis(passed);
+            assert!(passed + LAG >= ended - began, "it is behind by more than its tick");
+            assert!(passed <= timer.now() - before + LAG, "it is ahead");
+        })
+    });
+}
+
 /// Connects twice through `connect`, and checks the options of the socket that it shows.
 pub(super) fn assert_options(connect: impl Fn(&Target, &dyn Fn(SockRef<'_>))) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,10 +1,13 @@
 //! Goal: an idle connection lives as long as the settings say, to the millisecond. Method: virtual
 //! time, with and without background work.
 
-use std::time::Duration;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Pool, Select};
+use evenkeel::{Pool, Runtime, Select, Sleep, Timer};
 use futures_lite::future::poll_once;
 
 use crate::support::sim::{Background, MS, ONE, SECOND, TWO, builder, get, hold, id_at};
@@ -42,6 +45,46 @@ fn an_idle_connection_is_used_one_millisecond_before_its_limit_and_closed_at_it(
         assert_eq!(metrics.destroyed.idle, 1, "{row:?}");
         assert_balanced(&metrics);
     }
+}
+
+/// A timer with a coarse clock, which stands still unless the test moves it.
+struct Coarse(Sim, Arc<AtomicU64>);
+
+impl Timer for Coarse {
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        self.0.sleep_until(deadline)
+    }
+
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    fn coarse_millis(&self) -> Option<u64> {
+        Some(self.1.load(Ordering::Relaxed))
+    }
+}
+
+#[test]
+fn idle_time_is_measured_by_the_coarse_clock_if_there_is_one() {
+    let sim = Sim::new();
+    let server = SimServer::start(&sim, ONE);
+    let millis = Arc::new(AtomicU64::new(1_000_000));
+    let timer = Coarse(sim.clone(), millis.clone());
+    let runtime = Runtime::custom(timer, sim.net().clone(), sim.net().clone());
+    let (pool, driver) = builder(&sim, &[&server]).runtime(runtime).build_with_driver().unwrap();
+    sim.spawn(driver);
+    sim.block_on(async {
+        get(&pool, "/").await.unwrap();
+        // More than enough by the precise clock, a millisecond too little by the other.
+        millis.fetch_add(89_999, Ordering::Relaxed);
+        assert_eq!(open_after(SECOND * 100, &sim, &server).await, 1);
+        assert!(get(&pool, "/").await.unwrap());
+        millis.fetch_add(90_000, Ordering::Relaxed);
+        assert!(!get(&pool, "/").await.unwrap(), "used too late");
+        millis.fetch_add(90_000, Ordering::Relaxed);
+        assert_eq!(open_after(SECOND * 90, &sim, &server).await, 0, "nobody looks in between");
+    });
+    assert_eq!(pool.metrics().destroyed.idle, 2);
 }
 
 #[test]
