@@ -80,7 +80,7 @@ pub(crate) fn compare(arguments: &Arguments) -> io::Result<()> {
     }
     print!("| CPU ns per cycle |");
     for (think, group) in thinks.iter().zip(columns.chunks(threads.len())) {
-        group.iter().for_each(|(_, count)| print!(" {count} threads, {think} steps |"));
+        group.iter().for_each(|(_, count)| print!(" threads: {count}, steps: {think} |"));
         print!(" ratio |");
     }
     println!("{}", if allocations::COUNTED { " allocations |" } else { "" });
