@@ -106,6 +106,9 @@ pub struct Candidate {
 
 /// The parked connections of one server.
 pub struct Idle<T> {
+    /// The first words, without a detour for a server that has no more.
+    first: [Word<T>; FIRST],
+    /// Those after them.
     words: Segments<Word<T>, FIRST>,
     /// The heads of the groups of wide words.
     heads: Segments<CachePadded<AtomicU64>, 2>,
@@ -127,6 +130,7 @@ impl<T> Idle<T> {
     pub fn new(words: usize) -> Self {
         let slow = Slow { full: AtomicUsize::new(0), known: AtomicUsize::new(0) };
         let idle = Self {
+            first: std::array::from_fn(Word::born),
             words: Segments::new(),
             heads: Segments::new(),
             published: AtomicU64::new(0),
@@ -148,7 +152,10 @@ impl<T> Idle<T> {
 
     #[inline]
     fn word(&self, at: usize) -> &Word<T> {
-        self.words.get(at).unwrap_or_else(|| unreachable!("word {at} was published"))
+        if at < FIRST {
+            return &self.first[at];
+        }
+        self.words.get(at - FIRST).unwrap_or_else(|| unreachable!("word {at} was published"))
     }
 
     fn head(&self, group: usize) -> &AtomicU64 {

@@ -13,7 +13,7 @@
 //!   published the word pairs afterwards, and the owner sees that there is a new one
 //!   ([`Idle::has_grown`]).
 
-use super::shape::{CLOSED, GROUP, MOST_WORDS, NARROW, WAITERS, nth, places};
+use super::shape::{CLOSED, FIRST, GROUP, MOST_WORDS, NARROW, WAITERS, nth, places};
 use super::{Idle, Slot, Word};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 
@@ -61,11 +61,11 @@ impl<T> Idle<T> {
     /// Makes the next word, unless another thread is faster. `seen` is what was published.
     pub(super) fn publish(&self, seen: u64) {
         let at = (seen & !CLOSED) as usize;
-        // Born with WAITERS: see the module's text.
-        let born = |at| Word::new(if at < NARROW { WAITERS } else { 0 });
-        let word = self.words.get_or_make(at, born);
+        if let Some(index) = at.checked_sub(FIRST) {
+            self.words.get_or_make(index, |index| Word::born(FIRST + index));
+        }
         let flags = match at.checked_sub(NARROW) {
-            None => word.idle(),
+            None => self.word(at).idle(),
             Some(wide) => {
                 let born = |_| CachePadded::new(AtomicU64::new(WAITERS));
                 self.heads.get_or_make(wide / GROUP, born)

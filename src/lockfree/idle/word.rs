@@ -4,9 +4,9 @@
 
 use std::mem::MaybeUninit;
 
-use super::shape::{PARKED, PER_WORD, highest_first};
+use super::shape::{NARROW, PARKED, PER_WORD, WAITERS, highest_first};
 use super::{Candidate, Parked, Take};
-use crate::sync::{AtomicU64, CachePadded, Ordering, UnsafeCell};
+use crate::sync::{AtomicU64, Ordering, UnsafeCell};
 
 /// The right to one cell of the set.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,12 +46,15 @@ impl Slot {
     }
 }
 
-/// A word, with its cells.
+/// A word, with its cells. Words are looked through one after another, so they stand close together
+/// and their cells elsewhere; and the way there is not in the line that all threads write to.
+#[repr(align(128))]
 pub(super) struct Word<T> {
-    flags: CachePadded<Flags>,
-    cells: [Cell<T>; PER_WORD],
+    flags: Flags,
+    cells: Box<[Cell<T>; PER_WORD]>,
 }
 
+#[repr(align(64))]
 struct Flags {
     /// Bits "parked"; CLOSED and WAITERS too, if the word is a narrow one.
     idle: AtomicU64,
@@ -73,12 +76,14 @@ unsafe impl<T: Send> Send for Word<T> {}
 unsafe impl<T: Send> Sync for Word<T> {}
 
 impl<T> Word<T> {
-    /// A word without connections, all of its cells free.
-    pub(super) fn new(flags: u64) -> Self {
+    /// Word number `at`, without connections, all of its cells free; with WAITERS set, if it has
+    /// its own flags (see `growth`).
+    pub(super) fn born(at: usize) -> Self {
+        let flags = if at < NARROW { WAITERS } else { 0 };
         let (idle, free) = (AtomicU64::new(flags), AtomicU64::new((1 << PER_WORD) - 1));
         let cell =
             |_| Cell { value: UnsafeCell::new(MaybeUninit::uninit()), since: AtomicU64::new(0) };
-        Self { flags: CachePadded::new(Flags { idle, free }), cells: std::array::from_fn(cell) }
+        Self { flags: Flags { idle, free }, cells: Box::new(std::array::from_fn(cell)) }
     }
 
     /// The bits "parked", and the flags of a narrow word.
@@ -111,13 +116,13 @@ impl<T> Word<T> {
     /// The connection in this slot, if it is parked.
     #[inline]
     pub(super) fn take_at(&self, slot: Slot) -> Option<Parked<T>> {
-        let bit = slot.bit();
+        // The way to the cell is known before the claim: no load waits behind that.
+        let (bit, cell) = (slot.bit(), &self.cells[slot.place()]);
         // Ordering: Acquire pairs with the Release in `park`: the value written there is visible
         // before we read the cell. Testing the single bit lets the compiler emit `lock btr`.
         if self.idle().fetch_and(!bit, Ordering::Acquire) & bit == 0 {
             return None;
         }
-        let cell = &self.cells[slot.place()];
         // Ordering: Relaxed. Written before the bit was set, and the claim acquired that.
         let since = cell.since.load(Ordering::Relaxed);
         // SAFETY: [1] the bit was set, so the cell was initialised by `park`; [2] we cleared it,
