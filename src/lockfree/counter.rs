@@ -25,26 +25,53 @@ use crate::sync::{AtomicU64, CachePadded, Ordering::Relaxed};
 /// More stripes than this cost memory and readers' time, and buy little.
 const MAX_STRIPES: usize = 16;
 
+/// A `T` for each stripe, on cache lines of its own.
+#[derive(Debug)]
+pub(super) struct Stripes<T> {
+    /// A power of two of them, so that a thread finds its own with a mask.
+    stripes: Box<[CachePadded<T>]>,
+}
+
+impl<T> Stripes<T> {
+    /// At least `wanted` stripes, as long as that is a sensible number.
+    pub(super) fn new(wanted: usize, make: impl Fn() -> T) -> Self {
+        let stripes = wanted.clamp(1, MAX_STRIPES).next_power_of_two();
+        Self { stripes: (0..stripes).map(|_| CachePadded::new(make())).collect() }
+    }
+
+    /// This thread's stripe. Its own by hint only: another may have the same.
+    #[inline]
+    pub(super) fn own(&self) -> &T {
+        &self.stripes[thread_hint() & (self.stripes.len() - 1)]
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.stripes.iter().map(|stripe| &**stripe)
+    }
+}
+
+/// About how many threads run at a time, and so how many stripes are worth their memory.
+pub(super) fn cores() -> usize {
+    available_parallelism().map_or(1, |cores| cores.get())
+}
+
 /// `N` counters, striped over threads.
 #[derive(Debug)]
 pub struct Striped<const N: usize> {
     /// All `N` counters of a stripe lie together: one request touches several of them, and they
-    /// have one writer most of the time. The length is a power of two, so that a thread finds its
-    /// stripe with a mask.
-    stripes: Box<[CachePadded<[AtomicU64; N]>]>,
+    /// have one writer most of the time.
+    stripes: Stripes<[AtomicU64; N]>,
 }
 
 impl<const N: usize> Striped<N> {
     /// Counters at zero, with about one stripe for each core.
     pub fn new() -> Self {
-        Self::with_stripes(available_parallelism().map_or(1, |cores| cores.get()))
+        Self::with_stripes(cores())
     }
 
     /// Counters at zero, with at least `stripes` stripes as long as that is a sensible number.
     pub fn with_stripes(stripes: usize) -> Self {
-        let stripes = stripes.clamp(1, MAX_STRIPES).next_power_of_two();
-        let zeros = || CachePadded::new(array::from_fn(|_| AtomicU64::new(0)));
-        Self { stripes: (0..stripes).map(|_| zeros()).collect() }
+        Self { stripes: Stripes::new(stripes, || array::from_fn(|_| AtomicU64::new(0))) }
     }
 
     /// Adds `n` to `counter`. It wraps at 2^64.
@@ -53,7 +80,7 @@ impl<const N: usize> Striped<N> {
     /// If `counter` is not below `N`.
     #[inline]
     pub fn add(&self, counter: usize, n: u64) {
-        let stripe = &self.stripes[thread_hint() & (self.stripes.len() - 1)];
+        let stripe = self.stripes.own();
         // Ordering: Relaxed. A count guards no memory, and joining the writers orders it before
         // the reader. One RMW all the same: the stripe is this thread's by hint only.
         stripe[counter].fetch_add(n, Relaxed);
@@ -162,7 +189,7 @@ mod tests {
 
     #[test]
     fn stripes_are_a_power_of_two_within_bounds() {
-        let stripes = |wanted| Striped::<1>::with_stripes(wanted).stripes.len();
+        let stripes = |wanted| Striped::<1>::with_stripes(wanted).stripes.iter().count();
         assert_eq!([stripes(0), stripes(1), stripes(3), stripes(16)], [1, 1, 4, 16]);
         assert_eq!(stripes(17), 16);
     }

@@ -24,10 +24,12 @@
     )
 )]
 
+pub mod budget;
 pub mod counter;
 pub mod ewma;
 pub mod gate;
 pub mod hint;
+pub mod histogram;
 pub mod idle;
 pub mod lifecycle;
 pub mod permits;
