@@ -167,6 +167,8 @@ pub use config::Config;
 #[cfg(not(evenkeel_loom))]
 pub use error::{Error, ErrorKind, Phase};
 #[cfg(not(evenkeel_loom))]
+pub use lockfree::histogram::Distribution;
+#[cfg(not(evenkeel_loom))]
 pub use metrics::{Destroyed, Metrics, ServerStats};
 #[cfg(not(evenkeel_loom))]
 pub use pool::{

@@ -11,7 +11,7 @@
 //! | [`ticket`] | what a caller holds, given back when dropped |
 //! | [`snapshot`] | the set of servers: read by all, replaced as a whole |
 //! | [`lifecycle`] | open, draining, closed, and those who watch it |
-//! | [`counter`], [`ewma`] | counts and averages |
+//! | [`counter`], [`ewma`], [`histogram`] | counts, averages and quantiles |
 //! | [`hint`] | a small number for each thread |
 //!
 //! Every file here has a file of the same name in `loom-tests/tests/`, whose models fail when an
@@ -24,7 +24,6 @@
     )
 )]
 
-pub mod budget;
 pub mod counter;
 pub mod ewma;
 pub mod gate;

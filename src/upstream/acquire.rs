@@ -235,6 +235,7 @@ fn record_wait(backend: &Backend, since: Instant) {
     hub.count(backend, Count::Waits);
     hub.tally.add(Count::WaitNanos, nanos);
     hub.longest_wait.record(nanos);
+    hub.waits.record(nanos);
 }
 
 /// A deadline whose sleep is made when it is first waited for.

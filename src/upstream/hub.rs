@@ -8,6 +8,7 @@ use super::tally::{Count, Tally};
 use crate::config::Config;
 use crate::conn::ConnShared;
 use crate::lockfree::counter::Max;
+use crate::lockfree::histogram::Histogram;
 use crate::lockfree::lifecycle::Lifecycle;
 use crate::lockfree::total::Total;
 use crate::policy::reuse::IdleLimits;
@@ -23,6 +24,8 @@ pub(crate) struct Hub {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) tally: Tally,
     pub(crate) longest_wait: Max,
+    /// Of those who waited, in nanoseconds.
+    pub(crate) waits: Histogram,
     /// The zero of the clock that ages are measured on.
     start: Instant,
     /// Work left behind by callers who have gone, for the driver.
@@ -46,6 +49,7 @@ impl Hub {
             lifecycle: Lifecycle::new(),
             tally: Tally::new(),
             longest_wait: Max::new(),
+            waits: Histogram::new(),
             start: conns.runtime.timer().now(),
             errands: Queue::new(),
             driver: TaskCell::new(),
