@@ -11,6 +11,7 @@
 //! | [`ticket`] | what a caller holds, given back when dropped |
 //! | [`snapshot`] | the set of servers: read by all, replaced as a whole |
 //! | [`lifecycle`] | open, draining, closed, and those who watch it |
+//! | [`budget`] | how many requests may be sent again |
 //! | [`counter`], [`ewma`], [`histogram`] | counts, averages and quantiles |
 //! | [`hint`] | a small number for each thread |
 //!
@@ -24,6 +25,7 @@
     )
 )]
 
+pub mod budget;
 pub mod counter;
 pub mod ewma;
 pub mod gate;

@@ -7,6 +7,7 @@ use super::backend::Backend;
 use super::tally::{Count, Tally};
 use crate::config::Config;
 use crate::conn::ConnShared;
+use crate::lockfree::budget::{Budget, Terms};
 use crate::lockfree::counter::Max;
 use crate::lockfree::histogram::Histogram;
 use crate::lockfree::lifecycle::Lifecycle;
@@ -26,6 +27,8 @@ pub(crate) struct Hub {
     pub(crate) longest_wait: Max,
     /// Of those who waited, in nanoseconds.
     pub(crate) waits: Histogram,
+    /// How many requests may be sent again.
+    pub(crate) budget: Budget,
     /// The zero of the clock that ages are measured on.
     start: Instant,
     /// Work left behind by callers who have gone, for the driver.
@@ -50,6 +53,7 @@ impl Hub {
             tally: Tally::new(),
             longest_wait: Max::new(),
             waits: Histogram::new(),
+            budget: Budget::new(Terms::default()),
             start: conns.runtime.timer().now(),
             errands: Queue::new(),
             driver: TaskCell::new(),
