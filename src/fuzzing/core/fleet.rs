@@ -1,0 +1,94 @@
+//! Two servers without sockets that share a total, on one thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::{Wake, Waker};
+
+use crate::lockfree::gate::Gate;
+use crate::lockfree::idle::Candidate;
+use crate::lockfree::permits::Limits;
+use crate::lockfree::settle::{Dispose, Site};
+use crate::lockfree::total::Total;
+use crate::sync::{Arc, AtomicUsize, Ordering::Relaxed};
+
+/// How many servers there are. With two, "elsewhere" is one place, and so the model can tell which
+/// connection has to make room.
+pub(super) const SERVERS: usize = 2;
+
+/// A connection is its number.
+#[derive(Debug)]
+pub(super) struct Conn(pub(super) u64);
+
+pub(super) struct Fleet {
+    total: Total<Box<Server>>,
+    gates: [Gate<Conn>; SERVERS],
+    /// Connections that the core closed, with their server.
+    pub(super) disposed: RefCell<Vec<(usize, Conn, Dispose)>>,
+}
+
+#[derive(Clone)]
+pub(super) struct Server {
+    pub(super) fleet: Rc<Fleet>,
+    pub(super) at: usize,
+}
+
+pub(super) fn servers(limits: Limits, total: u32, words: usize) -> [Server; SERVERS] {
+    let fleet = Rc::new(Fleet {
+        total: Total::new(total),
+        gates: [(); SERVERS].map(|()| Gate::new(limits, words)),
+        disposed: RefCell::new(Vec::new()),
+    });
+    std::array::from_fn(|at| Server { fleet: fleet.clone(), at })
+}
+
+impl Site for Server {
+    type Conn = Conn;
+    type Handle = Box<Self>;
+
+    fn handle(&self) -> Box<Self> {
+        Box::new(self.clone())
+    }
+
+    fn gate(&self) -> &Gate<Conn> {
+        &self.fleet.gates[self.at]
+    }
+
+    fn total(&self) -> &Total<Box<Self>> {
+        &self.fleet.total
+    }
+
+    fn longest_idle_elsewhere(&self) -> Option<(Box<Self>, Candidate)> {
+        let other = Self { fleet: self.fleet.clone(), at: 1 - self.at };
+        let seen = other.gate().idle.parked().min_by_key(|seen| seen.since)?;
+        Some((Box::new(other), seen))
+    }
+
+    fn fence_elsewhere(&self) {
+        self.fleet.gates[1 - self.at].idle.fence();
+    }
+
+    fn dispose(&self, conn: Conn, why: Dispose) {
+        self.fleet.disposed.borrow_mut().push((self.at, conn, why));
+    }
+}
+
+/// A waker that counts.
+#[derive(Default)]
+pub(super) struct Wakes(AtomicUsize);
+
+impl Wakes {
+    pub(super) fn new() -> (Arc<Self>, Waker) {
+        let wakes = Arc::new(Self::default());
+        (wakes.clone(), Waker::from(wakes))
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
