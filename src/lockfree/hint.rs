@@ -64,8 +64,13 @@ pub fn thread_hint() -> usize {
     })
 }
 
+#[cfg(all(evenkeel_loom, not(evenkeel_shuttle)))]
+use loom::thread_local;
+#[cfg(evenkeel_shuttle)]
+use shuttle::thread_local;
+
 #[cfg(evenkeel_loom)]
-loom::thread_local!(static HINT: std::cell::Cell<usize> = std::cell::Cell::new(0));
+thread_local!(static HINT: std::cell::Cell<usize> = std::cell::Cell::new(0));
 
 /// This thread's number: 0, or what the model chose.
 #[cfg(evenkeel_loom)]
