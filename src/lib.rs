@@ -163,7 +163,7 @@ mod tasks;
 mod upstream;
 
 #[cfg(not(evenkeel_loom))]
-pub use config::Config;
+pub use config::{Config, Limits};
 #[cfg(not(evenkeel_loom))]
 pub use error::{Error, ErrorKind, Phase};
 #[cfg(not(evenkeel_loom))]

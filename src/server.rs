@@ -45,6 +45,8 @@ pub struct Server {
     port: u16,
     /// The value of the `Host` field: the authority without a default port.
     authority: String,
+    /// A limit of its own.
+    max_connections: Option<usize>,
 }
 
 impl Server {
@@ -100,7 +102,31 @@ impl Server {
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port,
             authority,
+            max_connections: None,
         })
+    }
+
+    /// Limits the sockets open to this server to `limit`, in the place of
+    /// [`Config::max_connections_per_server`](crate::Config::max_connections_per_server): 1 to
+    /// 65,535, checked when the server is added. [`Pool::set_limits`](crate::Pool::set_limits)
+    /// leaves it alone. Default: none of its own.
+    ///
+    /// ```
+    /// use evenkeel::{Pool, Server};
+    ///
+    /// let small = Server::new("http://10.0.0.1:8080")?.max_connections(4);
+    /// let pool = Pool::builder().server(small).build()?;
+    /// # Ok::<(), evenkeel::Error>(())
+    /// ```
+    #[must_use]
+    pub fn max_connections(mut self, limit: usize) -> Self {
+        self.max_connections = Some(limit);
+        self
+    }
+
+    /// The limit that this server has for itself.
+    pub(crate) fn own_limit(&self) -> Option<usize> {
+        self.max_connections
     }
 
     /// The base URL, normalised: lower-case scheme and host, no default port, no trailing slash.

@@ -36,7 +36,7 @@ mod real {
     use std as threads;
 
     pub use threads::hint::spin_loop;
-    pub use threads::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+    pub use threads::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 
     pub use crossbeam_queue::{ArrayQueue, SegQueue as Queue};
     pub use crossbeam_utils::CachePadded;
@@ -96,7 +96,7 @@ mod model {
 
     pub use loom::cell::UnsafeCell;
     pub use loom::sync::Arc;
-    pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+    pub use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
     pub use loom::thread::yield_now as spin_loop;
 
     /// Padding has no meaning in a model.

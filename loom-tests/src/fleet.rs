@@ -6,6 +6,7 @@ use evenkeel::lockfree::gate::Gate;
 use evenkeel::lockfree::idle::{Candidate, Parked, Slot, Take};
 use evenkeel::lockfree::permits::Limits;
 use evenkeel::lockfree::settle::{Dispose, Site, check_in, close};
+use evenkeel::lockfree::shrink::resize;
 use evenkeel::lockfree::ticket::{Granted, Permit, Ticket};
 use evenkeel::lockfree::total::Total;
 
@@ -82,10 +83,15 @@ impl Site for Server {
     }
 
     fn longest_idle_elsewhere(&self) -> Option<(Box<Self>, Candidate)> {
-        self.others()
-            .flat_map(|(at, gate)| gate.idle.parked().map(move |seen| (at, seen)))
-            .min_by_key(|(_, seen)| seen.since)
-            .map(|(at, seen)| (Box::new(Self { fleet: Arc::clone(&self.fleet), at }), seen))
+        self.longest_idle(|at| at != self.at)
+    }
+
+    fn longest_idle_anywhere(&self) -> Option<(Box<Self>, Candidate)> {
+        self.longest_idle(|_| true)
+    }
+
+    fn is_any_above(&self) -> bool {
+        self.fleet.gates.iter().any(|gate| gate.ledger.surplus() > 0)
     }
 
     fn fence_elsewhere(&self) {
@@ -100,6 +106,14 @@ impl Site for Server {
 impl Server {
     fn others(&self) -> impl Iterator<Item = (usize, &Gate<Conn>)> {
         self.fleet.gates.iter().enumerate().filter(|(at, _)| *at != self.at)
+    }
+
+    fn longest_idle(&self, of: impl Fn(usize) -> bool) -> Option<(Box<Self>, Candidate)> {
+        let gates = self.fleet.gates.iter().enumerate().filter(|(at, _)| of(*at));
+        gates
+            .flat_map(|(at, gate)| gate.idle.parked().map(move |seen| (at, seen)))
+            .min_by_key(|(_, seen)| seen.since)
+            .map(|(at, seen)| (Box::new(Self { fleet: Arc::clone(&self.fleet), at }), seen))
     }
 
     /// Runs `f` on a thread.
@@ -165,6 +179,29 @@ impl Server {
     pub fn use_once(&self) {
         let parked = self.lease();
         self.check_in(parked);
+    }
+
+    /// Sets the limits of this server.
+    pub fn set_limits(&self, limits: Limits) {
+        self.gate().ledger.set_limits(limits);
+        self.resize();
+    }
+
+    /// Sets the total.
+    pub fn set_total(&self, limit: u32) {
+        self.total().set_limit(limit);
+        self.resize();
+    }
+
+    fn resize(&self) {
+        let one = |at| Box::new(Self { fleet: Arc::clone(&self.fleet), at });
+        let all: Vec<_> = (0..self.fleet.gates.len()).map(one).collect();
+        resize::<Self>(&all, self.total());
+    }
+
+    /// Permits in use, of this server.
+    pub fn open(&self) -> u32 {
+        self.gate().ledger.counts().open
     }
 
     /// How many connections are parked.

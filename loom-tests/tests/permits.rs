@@ -3,6 +3,7 @@
 
 use evenkeel::lockfree::permits::{Ledger, Refused};
 use loom::sync::Arc;
+use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread::{self, JoinHandle};
 use loom_tests::{Plain, fleet::limits, models};
 
@@ -54,5 +55,42 @@ models! {
         let theirs = other.join().unwrap();
         assert!(mine.is_ok() != theirs.is_ok());
         assert_eq!(ledger.counts().waiting, 1);
+    }
+
+    /// The limits wanted are kept elsewhere. Whoever stores what it has read there looks whether
+    /// that is still wanted: then what was wanted last is stored last.
+    fn of_two_who_set_limits_the_last_wins(3) {
+        let ledger = Arc::new(Ledger::new(limits(1)));
+        let wanted = Arc::new(AtomicU32::new(1));
+        let set = |wanted: &AtomicU32, ledger: &Ledger, open: u32| {
+            wanted.swap(open, Ordering::Relaxed);
+            loop {
+                let open = wanted.load(Ordering::Relaxed);
+                ledger.set_limits(limits(open));
+                if wanted.load(Ordering::Relaxed) == open {
+                    break;
+                }
+            }
+        };
+        let other = spawn(&ledger, {
+            let wanted = Arc::clone(&wanted);
+            move |ledger| set(&wanted, ledger, 2)
+        });
+        set(&wanted, &ledger, 3);
+        other.join().unwrap();
+        assert_eq!(ledger.limits().open, wanted.load(Ordering::Relaxed));
+    }
+
+    /// Who reads the new edition sees the new limits, and what was done before.
+    fn counts_of_an_edition_come_with_its_limits(3) {
+        let ledger = Arc::new(Ledger::new(limits(1)));
+        let setter = spawn(&ledger, |ledger| {
+            ledger.set_limits(limits(2));
+            let _ = ledger.join();
+        });
+        if ledger.counts().waiting == 1 {
+            assert_eq!(ledger.limits(), limits(2));
+        }
+        setter.join().unwrap();
     }
 }

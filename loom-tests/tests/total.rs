@@ -3,6 +3,7 @@
 
 use evenkeel::lockfree::total::{Need, Total};
 use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use loom::thread::{self, JoinHandle};
 use loom_tests::{Plain, models};
 
@@ -137,5 +138,97 @@ models! {
         wish.set(1);
         total.mark(Some(7), Need::First);
         server.join().unwrap();
+    }
+
+    /// Once the limit is announced, no permit is given by the one before.
+    fn a_permit_is_taken_by_the_limit_that_was_announced(3) {
+        let total = Arc::new(Total::<u32>::new(2));
+        assert!(total.take());
+        let taker = spawn(&total, Total::take);
+        total.set_limit(1);
+        total.announce();
+        let seen = total.in_use();
+        taker.join().unwrap();
+        assert_eq!(total.in_use(), seen, "none was given after the change");
+    }
+
+    /// A server that found nothing, and a total that grows: one of them sees the other.
+    fn a_mark_races_the_growth_of_the_total(3) {
+        let total = Arc::new(Total::new(1));
+        assert!(total.take());
+        let marker = spawn(&total, |total| total.mark(Some(7), Need::More));
+        total.set_limit(2);
+        total.announce();
+        let served = total.next();
+        assert!(marker.join().unwrap() || served == Some((7, Need::More)));
+    }
+
+    /// The permit that comes back is free by the new limit only, and neither side alone knows.
+    fn a_permit_comes_back_while_the_total_grows(2) {
+        let total = Arc::new(Total::new(1));
+        assert!(total.take());
+        total.set_limit(2);
+        total.announce();
+        assert!(total.take());
+        total.set_limit(0);
+        total.announce();
+        assert!(!total.mark(Some(7), Need::More));
+        let putter = spawn(&total, |total| {
+            total.put(1);
+            total.next().is_some()
+        });
+        total.set_limit(2);
+        total.announce();
+        let found = total.next().is_some();
+        assert!(putter.join().unwrap() || found);
+    }
+
+    /// Nobody takes the flag down without having seen the limits for which it was set.
+    fn a_calm_races_a_change(3) {
+        let total = Arc::new(Total::<u32>::new(2));
+        assert!(total.take());
+        total.announce();
+        let calmer = spawn(&total, |total| total.calm(|| false));
+        total.set_limit(0);
+        total.announce();
+        calmer.join().unwrap();
+        assert!(total.wants_check_ins(), "one is too many");
+    }
+
+    /// The same, where a server's limit has changed.
+    fn a_calm_sees_the_servers_as_they_were_changed(3) {
+        let total = Arc::new(Total::<u32>::new(2));
+        let above = Arc::new(AtomicBool::new(false));
+        let calmer = spawn(&total, {
+            let above = Arc::clone(&above);
+            move |total| total.calm(|| above.load(Ordering::Relaxed))
+        });
+        above.store(true, Ordering::Relaxed);
+        total.announce();
+        calmer.join().unwrap();
+        assert!(total.wants_check_ins());
+    }
+
+    /// Of two who set the total, the last one to store it has seen what the other was told.
+    fn of_two_who_set_the_total_the_last_wins(3) {
+        let total = Arc::new(Total::<u32>::new(1));
+        let wanted = Arc::new(AtomicU32::new(1));
+        let set = |wanted: &AtomicU32, total: &Total<u32>, limit: u32| {
+            wanted.swap(limit, Ordering::Relaxed);
+            loop {
+                let limit = wanted.load(Ordering::Relaxed);
+                total.set_limit(limit);
+                if wanted.load(Ordering::Relaxed) == limit {
+                    break;
+                }
+            }
+        };
+        let other = spawn(&total, {
+            let wanted = Arc::clone(&wanted);
+            move |total| set(&wanted, total, 2)
+        });
+        set(&wanted, &total, 3);
+        other.join().unwrap();
+        assert_eq!(total.limit(), wanted.load(Ordering::Relaxed));
     }
 }

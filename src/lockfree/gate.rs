@@ -84,10 +84,10 @@ unsafe impl<T: Send> Send for Gate<T> {}
 unsafe impl<T: Send> Sync for Gate<T> {}
 
 impl<T> Gate<T> {
-    /// A gate without connections, with its cells in at least `words` words.
+    /// A gate without connections, whose idle set begins with so many words.
     pub fn new(limits: Limits, words: usize) -> Self {
         Self {
-            idle: Idle::new(limits.open as usize, words),
+            idle: Idle::new(words),
             ledger: Ledger::new(limits),
             inbox: Queue::new(),
             line: UnsafeCell::new(Line::new()),
@@ -177,7 +177,7 @@ impl<T> Gate<T> {
         } else {
             self.serve(line, left, woken);
         }
-        if line.flagged && !line.wants_connection() {
+        if (line.flagged || self.idle.has_grown()) && !line.wants_connection() {
             self.idle.unflag_waiters();
             line.flagged = false;
             left.reopened = true;

@@ -2,12 +2,14 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | [`idle`] | the set of parked connections: words of flags over a slab |
+//! | [`idle`] | the set of parked connections: words of flags, made as they are needed |
+//! | [`segments`] | an array that grows, and is read without a lock |
 //! | [`permits`] | who may open a socket: the counts of one server |
 //! | [`total`] | the permits of all servers together, and the servers that lack one |
 //! | [`waiters`] | those in line, and what they are given |
 //! | [`gate`] | one server: its idle set, permits and line, and the function that pairs them |
 //! | [`settle`] | several servers and one total: who is served when something comes free |
+//! | [`shrink`], [`claims`] | limits that change, and what is open above them |
 //! | [`ticket`] | what a caller holds, given back when dropped |
 //! | [`snapshot`] | the set of servers: read by all, replaced as a whole |
 //! | [`lifecycle`] | open, draining, closed, and those who watch it |
@@ -26,6 +28,7 @@
 )]
 
 pub mod budget;
+pub mod claims;
 pub mod counter;
 pub mod ewma;
 pub mod gate;
@@ -34,7 +37,9 @@ pub mod histogram;
 pub mod idle;
 pub mod lifecycle;
 pub mod permits;
+pub mod segments;
 pub mod settle;
+pub mod shrink;
 pub mod snapshot;
 pub mod ticket;
 pub mod total;

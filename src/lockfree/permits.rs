@@ -3,10 +3,11 @@
 //! One word holds the counts and the end of the server's life:
 //!
 //! ```text
-//! bit  63      CLOSED
-//! bits 40..61  waiting      callers in line, diallers not among them
-//! bits 20..37  connecting   sockets being opened; they are among the open ones
-//! bits  0..17  open         permits in use: connecting, parked and leased
+//! bits 57..63  edition      counts the changes of the limits, and wraps
+//! bit  56      CLOSED
+//! bits 34..55  waiting      callers in line, diallers not among them
+//! bits 17..33  connecting   sockets being opened; they are among the open ones
+//! bits  0..16  open         permits in use: connecting, parked and leased
 //! ```
 //!
 //! `open` goes *up* in one place, by the owner of the server's line; `connecting` there too, and
@@ -14,18 +15,34 @@
 //! by the waiter itself, before it enters the line. Everybody may take them down, and the
 //! read-modify-write that does so also says whether somebody waits: a permit that comes free and a
 //! waiter that comes in meet on one word, so that one of the two sees the other.
+//!
+//! # Limits that change
+//!
+//! The three limits are one word too, in the same fields, so that nobody sees half a change. A
+//! change is stored, *then* the edition in the first word goes up. A permit is taken by a
+//! compare-and-swap on the first word, which fails if the edition has changed since that word was
+//! read, and the limits are read after it. So once [`Ledger::set_limits`] has returned, no permit
+//! is given by the limits before; one that was given earlier is honoured. (The edition wraps after
+//! 128 changes: as many would have to fall between one thread's look and its swap.)
+//!
+//! If a limit has grown, the caller pairs: a waiter that found no room has entered the line before
+//! that call, and is served by it, or enters later, and pairs itself. If it has shrunk, `open` may
+//! be above it. From then on `open` only goes down until it is not: what becomes of the surplus is
+//! told in `shrink`.
 
+use super::claims::Claims;
 use crate::sync::{AtomicU64, Ordering};
 
-const COUNT: u64 = (1 << 18) - 1;
+const COUNT: u64 = (1 << 17) - 1;
 const OPEN: u64 = 1;
-const CONNECTING: u64 = 1 << 20;
-const WAITING: u64 = 1 << 40;
+const CONNECTING: u64 = 1 << 17;
+const WAITING: u64 = 1 << 34;
 const WAITING_COUNT: u64 = (1 << 22) - 1;
-const CLOSED: u64 = 1 << 63;
+const CLOSED: u64 = 1 << 56;
+const EDITION: u64 = 1 << 57;
 
 /// The limits of one server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Sockets: connecting, parked and leased.
     pub open: u32,
@@ -33,6 +50,24 @@ pub struct Limits {
     pub connecting: u32,
     /// Callers in line.
     pub waiting: u32,
+}
+
+impl Limits {
+    fn word(self) -> u64 {
+        u64::from(self.open) * OPEN
+            + u64::from(self.connecting) * CONNECTING
+            + u64::from(self.waiting) * WAITING
+    }
+
+    fn of(word: u64) -> Self {
+        let Counts { open, connecting, waiting, .. } = Counts::of(word);
+        Self { open, connecting, waiting }
+    }
+
+    fn room(&self, now: &Counts) -> u32 {
+        let open = self.open.saturating_sub(now.open);
+        open.min(self.connecting.saturating_sub(now.connecting))
+    }
 }
 
 /// What a ledger holds at one moment.
@@ -81,13 +116,34 @@ pub enum Joined {
 #[derive(Debug)]
 pub struct Ledger {
     word: AtomicU64,
-    limits: Limits,
+    limits: AtomicU64,
+    /// Who closes a connection because more are open than may.
+    claims: Claims,
 }
 
 impl Ledger {
     /// A ledger without entries.
     pub fn new(limits: Limits) -> Self {
-        Self { word: AtomicU64::new(0), limits }
+        Self {
+            word: AtomicU64::new(0),
+            limits: AtomicU64::new(limits.word()),
+            claims: Claims::new(),
+        }
+    }
+
+    /// The limits now.
+    pub fn limits(&self) -> Limits {
+        // Ordering: Relaxed. Whoever must see a change has read its edition before, by Acquire.
+        Limits::of(self.limits.load(Ordering::Relaxed))
+    }
+
+    /// Sets other limits. The caller then pairs, and closes what is idle and too much.
+    pub fn set_limits(&self, limits: Limits) {
+        // Ordering: AcqRel. Of two who set limits at the same time the later one sees what the
+        // earlier one did before, and so can tell whether its own are out of date.
+        self.limits.swap(limits.word(), Ordering::AcqRel);
+        // Ordering: Release: who reads the new edition sees the new limits.
+        self.word.fetch_add(EDITION, Ordering::Release);
     }
 
     /// The counts now.
@@ -100,12 +156,24 @@ impl Ledger {
     /// Whether a permit could be given. Exact for the owner of the line, who alone takes them.
     pub fn has_room(&self) -> bool {
         let now = self.counts();
-        !now.closed && self.room(&now) > 0
+        !now.closed && self.limits().room(&now) > 0
     }
 
-    fn room(&self, now: &Counts) -> u32 {
-        let open = self.limits.open.saturating_sub(now.open);
-        open.min(self.limits.connecting.saturating_sub(now.connecting))
+    /// How many connections are open above the limit: never too few, for one who has seen the
+    /// limits change before, since no permit is given while there are any.
+    pub fn surplus(&self) -> u32 {
+        let now = self.counts();
+        now.open.saturating_sub(self.limits().open)
+    }
+
+    /// Whether the caller is to close one of the surplus connections: see [`Claims`].
+    pub(super) fn claim_surplus(&self) -> bool {
+        self.claims.claim(|| self.surplus())
+    }
+
+    /// The connection is closed and counted down, or there was none to close.
+    pub(super) fn end_claim(&self) {
+        self.claims.end();
     }
 
     /// A caller is about to enter the line. Where all its places are taken, as many more are let
@@ -115,10 +183,11 @@ impl Ledger {
         // one who frees a permit sees us, or we see the permit, is decided by the order of the
         // read-modify-writes on this word alone; what belongs to the permit `counts` acquires.
         let before = Counts::of(self.word.fetch_add(WAITING, Ordering::Acquire));
-        if !before.closed && before.waiting < self.limits.waiting {
+        let limits = self.limits();
+        if !before.closed && before.waiting < limits.waiting {
             return Ok(Joined::Place);
         }
-        if !before.closed && before.waiting - self.limits.waiting < self.room(&before) {
+        if !before.closed && before.waiting - limits.waiting < limits.room(&before) {
             return Ok(Joined::Room);
         }
         self.leave();
@@ -134,30 +203,34 @@ impl Ledger {
 
     /// Takes a permit to dial with, if there is room. Only for the owner of the line.
     pub(super) fn open(&self) -> bool {
-        self.take_up(OPEN + CONNECTING, |now| self.room(now) > 0)
+        self.take_up(OPEN + CONNECTING, |now, limits| limits.room(now) > 0)
     }
 
     /// Takes the permit of a connection that has just been closed to dial with, if one more may be
-    /// opened at a time.
+    /// opened at a time, and there are not too many open.
     pub(super) fn reopen(&self) -> bool {
-        self.take_up(CONNECTING, |now| now.connecting < self.limits.connecting)
+        self.take_up(CONNECTING, |now, limits| {
+            now.connecting < limits.connecting && now.open <= limits.open
+        })
     }
 
-    fn take_up(&self, amount: u64, allowed: impl Fn(&Counts) -> bool) -> bool {
-        // Ordering: Relaxed. A guess; the compare-and-swap confirms it.
-        let mut seen = self.word.load(Ordering::Relaxed);
+    fn take_up(&self, amount: u64, allowed: impl Fn(&Counts, &Limits) -> bool) -> bool {
+        // Ordering: Acquire pairs with `set_limits`: with an edition its limits are seen. If the
+        // edition is out of date, the compare-and-swap fails.
+        let mut seen = self.word.load(Ordering::Acquire);
         loop {
             let now = Counts::of(seen);
-            if now.closed || !allowed(&now) {
+            if now.closed || !allowed(&now, &self.limits()) {
                 return false;
             }
-            // Ordering: Relaxed, as in `leave`; the owner of the line has acquired what the permit
-            // needs in `has_room`, and whoever renews a connection has its permit already.
+            // Ordering: Relaxed on success, as in `leave`; the owner of the line has acquired what
+            // the permit needs in `has_room`, and whoever renews a connection has its permit
+            // already. On failure Acquire, as above.
             let swapped = self.word.compare_exchange_weak(
                 seen,
                 seen + amount,
                 Ordering::Relaxed,
-                Ordering::Relaxed,
+                Ordering::Acquire,
             );
             match swapped {
                 Ok(_) => return true,

@@ -31,6 +31,7 @@ use std::thread;
 
 use super::gate::Gate;
 use super::idle::{AfterPark, Candidate, Parked, Slot};
+use super::shrink::shed;
 use super::ticket::Permit;
 use super::total::{Need, Total};
 use super::waiters::Woken;
@@ -55,8 +56,14 @@ pub trait Site: Sized {
     /// The longest idle connection of the other servers.
     fn longest_idle_elsewhere(&self) -> Option<(Self::Handle, Candidate)>;
 
+    /// The longest idle connection of all servers.
+    fn longest_idle_anywhere(&self) -> Option<(Self::Handle, Candidate)>;
+
     /// Calls [`Idle::fence`](super::idle::Idle::fence) on every other server.
     fn fence_elsewhere(&self);
+
+    /// Whether any server has more connections open than it may.
+    fn is_any_above(&self) -> bool;
 
     /// Closes a connection that was idle or has just come back.
     fn dispose(&self, conn: Self::Conn, why: Dispose);
@@ -67,6 +74,8 @@ pub trait Site: Sized {
 pub enum Dispose {
     /// Its permit goes to another server.
     Evicted,
+    /// More are open than may be, since a limit has shrunk.
+    Surplus,
     /// Its server or the pool has been closed.
     Shut,
 }
@@ -77,56 +86,63 @@ pub fn settle<S: Site>(site: &S) {
 }
 
 /// Servers being served, one after another, by one thread.
-struct Rounds<S: Site> {
+pub(super) struct Rounds<S: Site> {
     /// Those to be looked at next.
     more: Vec<S::Handle>,
     /// A connection has come into sight that those who were starved before may have missed. True
     /// until one of them has looked, after marking itself again, and found nothing: a mark may be
     /// out of date, so that to serve the first of the queue is not enough.
-    shown: bool,
+    pub(super) shown: bool,
     /// Wakers and sockets are foreign code. If one panics, the permits are settled all the same,
     /// and everybody else is woken, before the panic goes on.
     panic: thread::Result<()>,
 }
 
 impl<S: Site> Rounds<S> {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { more: Vec::new(), shown: false, panic: Ok(()) }
     }
 
-    fn run(mut self, first: &S) {
+    pub(super) fn run(mut self, first: &S) {
         let mut next: Option<S::Handle> = None;
         loop {
             let site = next.as_deref().unwrap_or(first);
             let freed = self.serve(site);
-            site.total().put(freed);
+            self.put(site, freed);
             let following = self.more.pop().or_else(|| self.starved(site.total()));
             if following.is_none() {
                 break;
             }
             next = following;
         }
+        self.end();
+    }
+
+    /// A permit of the total has been put back: serves those who were waiting for one first, and
+    /// `site`, which has just had it, after them, if it has waiters of its own.
+    pub(super) fn run_freed(mut self, site: &S, waiting: bool) {
+        let starved = self.starved(site.total());
+        if waiting {
+            self.more.push(site.handle());
+        }
+        match starved.or_else(|| self.more.pop()) {
+            Some(first) => self.run(&*first),
+            None => self.end(),
+        }
+    }
+
+    fn end(self) {
         if let Err(panic) = self.panic {
             resume_unwind(panic);
         }
     }
 
-    /// A permit of the total has been put back: serves those who were waiting for one first, and
-    /// `site`, which has just had it, after them, if it has waiters of its own.
-    fn run_freed(mut self, site: &S, waiting: bool) {
-        let starved = self.starved(site.total());
-        match (starved, waiting) {
-            (Some(starved), true) => {
-                self.more.push(site.handle());
-                self.run(&*starved);
-            }
-            (Some(starved), false) => self.run(&*starved),
-            (None, true) => self.run(site),
-            (None, false) => {
-                if let Err(panic) = self.panic {
-                    resume_unwind(panic);
-                }
-            }
+    /// Puts permits of the total back. The caller then serves the starved.
+    pub(super) fn put(&mut self, site: &S, permits: u32) {
+        let total = site.total();
+        if total.put(permits) {
+            self.shown |= total.is_starved();
+            total.calm(|| site.is_any_above());
         }
     }
 
@@ -152,7 +168,10 @@ impl<S: Site> Rounds<S> {
             }
             // The line hid what is parked here. The look at the total comes after it was let go,
             // as after a park.
-            self.shown |= left.reopened && total.is_starved() && !gate.idle.is_empty();
+            if left.reopened && total.wants_parked() && !gate.idle.is_empty() {
+                self.trim(site);
+                self.shown |= total.is_starved();
+            }
             if !left.lacks_total {
                 return freed;
             }
@@ -179,14 +198,36 @@ impl<S: Site> Rounds<S> {
     }
 
     /// Closes the longest idle connection of another server; its permit of the total is then ours.
+    /// Not if more permits are in use than there are: then none may pass on to another socket.
     fn evict_for(&mut self, site: &S) -> bool {
-        while let Some((other, seen)) = site.longest_idle_elsewhere() {
+        let total = site.total();
+        while total.surplus() == 0 {
+            if !self.evict(site, || site.longest_idle_elsewhere(), Dispose::Evicted) {
+                return false;
+            }
+            if total.may_pass() {
+                return true;
+            }
+            self.put(site, 1);
+        }
+        false
+    }
+
+    /// Closes the connection that `find` names, if there is one; its permit of the total is then
+    /// ours.
+    pub(super) fn evict(
+        &mut self,
+        site: &S,
+        find: impl Fn() -> Option<(S::Handle, Candidate)>,
+        why: Dispose,
+    ) -> bool {
+        while let Some((other, seen)) = find() {
             let gate = other.gate();
             match gate.idle.claim_at(seen) {
                 // Used by somebody else first: look again.
                 None => {}
                 Some(parked) if parked.since == seen.since => {
-                    self.dispose(&*other, parked.value, Dispose::Evicted);
+                    self.dispose(&*other, parked.value, why);
                     gate.idle.vacate(parked.slot);
                     if gate.ledger.closed() {
                         self.more.push(other);
@@ -220,7 +261,7 @@ impl<S: Site> Rounds<S> {
         freed
     }
 
-    fn dispose(&mut self, site: &S, conn: S::Conn, why: Dispose) {
+    pub(super) fn dispose(&mut self, site: &S, conn: S::Conn, why: Dispose) {
         self.note(catch_unwind(AssertUnwindSafe(|| site.dispose(conn, why))));
     }
 
@@ -232,13 +273,19 @@ impl<S: Site> Rounds<S> {
 }
 
 /// Gives a good connection back: to the first in line, or to the idle set; or, if another server
-/// has none at all and cannot get one, its permit to that.
+/// has none at all and cannot get one, its permit to that; or it is closed, if a limit has shrunk.
 pub fn check_in<S: Site>(site: &S, parked: Parked<S::Conn>) {
     let total = site.total();
-    if total.yields() {
-        yield_up(site, parked);
-    } else {
-        park(site, parked);
+    if !total.wants_check_ins() {
+        return park(site, parked);
+    }
+    // Above a limit nothing is parked, handed on or yielded.
+    if let Err(parked) = shed(site, parked) {
+        if total.yields() {
+            yield_up(site, parked);
+        } else {
+            park(site, parked);
+        }
     }
 }
 
@@ -250,7 +297,8 @@ fn yield_up<S: Site>(site: &S, parked: Parked<S::Conn>) {
     rounds.dispose(site, parked.value, Dispose::Evicted);
     site.gate().idle.vacate(parked.slot);
     let waiting = site.gate().ledger.closed();
-    match total.pop_first() {
+    let first = if total.may_pass() { total.pop_first() } else { None };
+    match first {
         Some(first) => {
             first.gate().unmark(Need::First);
             first.gate().credit();
@@ -260,7 +308,7 @@ fn yield_up<S: Site>(site: &S, parked: Parked<S::Conn>) {
             rounds.run(&*first);
         }
         None => {
-            total.put(1);
+            rounds.put(site, 1);
             rounds.run_freed(site, waiting);
         }
     }
@@ -275,13 +323,12 @@ fn park<S: Site>(site: &S, parked: Parked<S::Conn>) {
         AfterPark::Quiet => {}
         AfterPark::Waiters | AfterPark::Closed => settle(site),
     }
-    // After the park: the one who marks looks at the idle sets after marking.
-    if total.is_starved() && !idle.is_empty() {
+    // After the park: the one who marks, or changes a limit, looks at the idle sets afterwards.
+    if total.wants_parked() && !idle.is_empty() {
         let mut rounds = Rounds::<S>::new();
-        rounds.shown = true;
-        if let Some(starved) = rounds.starved(total) {
-            rounds.run(&*starved);
-        }
+        rounds.trim(site);
+        rounds.shown = total.is_starved();
+        rounds.run_freed(site, false);
     }
 }
 
@@ -290,24 +337,25 @@ pub fn close<S: Site>(site: &S, slot: Slot) {
     give_back(site, slot, Rounds::new());
 }
 
-fn give_back<S: Site>(site: &S, slot: Slot, rounds: Rounds<S>) {
+fn give_back<S: Site>(site: &S, slot: Slot, mut rounds: Rounds<S>) {
     site.gate().idle.vacate(slot);
     let waiting = site.gate().ledger.closed();
-    site.total().put(1);
+    rounds.put(site, 1);
     rounds.run_freed(site, waiting);
 }
 
 /// A dial has come to nothing: gives both its permits back.
 pub(super) fn abandon<S: Site>(site: &S) {
     let waiting = site.gate().ledger.abandoned();
-    site.total().put(1);
-    Rounds::new().run_freed(site, waiting);
+    let mut rounds = Rounds::new();
+    rounds.put(site, 1);
+    rounds.run_freed(site, waiting);
 }
 
 /// A connection has been closed, and a new one is to be opened on its permits. `None` if as many
-/// are being opened as may: then the permits are given back.
+/// are being opened as may, or a limit is passed: then the permits are given back.
 pub fn renew<S: Site>(site: &S, slot: Slot) -> Option<Permit<S>> {
-    if !site.gate().ledger.reopen() {
+    if !site.total().may_pass() || !site.gate().ledger.reopen() {
         close(site, slot);
         return None;
     }

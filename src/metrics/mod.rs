@@ -16,7 +16,8 @@ use crate::server::ServerId;
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Sockets in use: being opened, idle and on loan. Never above `max_total_connections`.
+    /// Sockets in use: being opened, idle and on loan. Not above `max_total_connections`, unless
+    /// that has been lowered and some have not come back since.
     pub total_connections: u64,
     /// Connections on loan.
     pub active_connections: u64,
@@ -54,7 +55,8 @@ pub struct Metrics {
     pub waiting: u64,
     /// Callers turned away because too many waited.
     pub queue_full: u64,
-    /// The share of `max_total_connections` that is on loan or being opened, 0 to 1.
+    /// The share of `max_total_connections` that is on loan or being opened, 0 to 1. It stays at 1
+    /// while more are, because the limit has been lowered.
     pub pool_utilization: f64,
     /// The average time to the head of a response, of late, over all servers.
     pub average_response_time: Duration,
@@ -90,6 +92,8 @@ pub struct Destroyed {
     pub shutdown: u64,
     /// Discarded by their holders.
     pub discarded: u64,
+    /// More were open than may be, since a limit had been lowered.
+    pub limit: u64,
 }
 
 /// A snapshot of one server.
@@ -118,8 +122,11 @@ pub struct ServerStats {
     pub connect_errors: u64,
     /// Requests under way.
     pub in_flight: u64,
-    /// Sockets: being opened, idle and on loan. Never above `max_connections_per_server`.
+    /// Sockets: being opened, idle and on loan. Not above `max_connections`, unless that has been
+    /// lowered and some have not come back since.
     pub open: u64,
+    /// The limit on them now: the server's own, or `max_connections_per_server`.
+    pub max_connections: u64,
     /// Connections that wait for the next request.
     pub idle: u64,
     /// Connections being opened.

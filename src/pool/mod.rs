@@ -18,6 +18,7 @@ pub use self::builder::Builder;
 pub use self::checkout::{Checkout, ConnectionInfo};
 pub use self::exchange::ResponseInfo;
 pub use self::shutdown::ShutdownReport;
+use crate::config::Limits;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::lockfree::histogram::Distribution;
 use crate::metrics::{Metrics, ServerStats};
@@ -134,10 +135,11 @@ impl Pool {
         checkout::try_checkout(&self.inner.directory, select)
     }
 
-    /// Adds a server. If it is in the pool already, nothing changes, and its id is returned.
+    /// Adds a server. If its URL is in the pool already, nothing changes, and its id is returned.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`] if the pool is closed.
+    /// [`ErrorKind::Closed`] if the pool is closed, [`ErrorKind::Config`] if the server's own limit
+    /// is out of range.
     pub fn add_server(&self, server: Server) -> Result<ServerId, Error> {
         self.inner.directory.add(server)
     }
@@ -158,6 +160,40 @@ impl Pool {
                 backend.close_idle_if(seen, CloseReason::Discarded);
             }
         }
+    }
+
+    /// The limits now.
+    pub fn limits(&self) -> Limits {
+        self.inner.directory.hub.limits()
+    }
+
+    /// Changes the limits of a pool that is in use, for all servers but those with a limit
+    /// [of their own](Server::max_connections).
+    ///
+    /// ```
+    /// let pool = evenkeel::Pool::builder().max_total_connections(10).build()?;
+    /// let mut limits = pool.limits();
+    /// limits.max_total_connections = 200;
+    /// limits.max_connections_per_server = 20;
+    /// pool.set_limits(limits)?;
+    /// assert_eq!(pool.limits().max_total_connections, 200);
+    /// # Ok::<(), evenkeel::Error>(())
+    /// ```
+    ///
+    /// When it returns, no connection is begun by the limits before. Where a limit has grown, those
+    /// in line who fit have been served. Where one has shrunk, as many idle connections have been
+    /// closed as are too many, the longest idle first. What is on loan or being opened is never
+    /// cut: while there are still too many, each connection that comes back is closed, even if
+    /// somebody waits for one. Callers in line stay there when `max_waiters` shrinks.
+    ///
+    /// Limits are set as a whole. If several threads set them at the same time, the last one wins,
+    /// for every server and in total.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if a limit is out of range or below `min_idle`; the message names it,
+    /// and nothing is changed. [`ErrorKind::Closed`] if the pool is closed.
+    pub fn set_limits(&self, limits: Limits) -> Result<(), Error> {
+        self.inner.directory.set_limits(limits)
     }
 
     /// What the pool has done and is doing.

@@ -271,7 +271,7 @@ fn refusal(pick: &Pick, server: Option<ServerId>) -> Error {
 }
 
 fn queue_full(backend: &Backend) -> Error {
-    let waiting = backend.hub.config.max_waiters;
+    let waiting = backend.gate.ledger.limits().waiting;
     Error::new(ErrorKind::QueueFull, format!("{waiting} callers wait for a connection already"))
         .at(Phase::Queue)
         .of_server(backend.server.shared_url())

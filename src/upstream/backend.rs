@@ -8,11 +8,13 @@ use super::directory::Directory;
 use super::hub::Hub;
 use super::lease::{self, Held};
 use super::tally::{CloseReason, Tally};
+use crate::config;
 use crate::conn::Signal;
 use crate::lockfree::ewma::Ewma;
 use crate::lockfree::gate::Gate;
 use crate::lockfree::idle::{Candidate, Slot};
 use crate::lockfree::permits::Limits;
+use crate::lockfree::segments::Segments;
 use crate::lockfree::settle::{Dispose, Site};
 use crate::lockfree::total::Total;
 use crate::server::{Server, ServerId};
@@ -30,7 +32,7 @@ pub(crate) struct Backend {
     /// From the call to the head of the response.
     pub(crate) response_time: Ewma,
     /// One for each cell, made with its first connection: by them connections are cut.
-    signals: Box<[OnceLock<Arc<Signal>>]>,
+    signals: Segments<OnceLock<Arc<Signal>>, 64>,
     directory: Weak<Directory>,
     me: Weak<Self>,
 }
@@ -38,31 +40,29 @@ pub(crate) struct Backend {
 impl Backend {
     pub(super) fn new(id: ServerId, server: Server, directory: &Arc<Directory>) -> Arc<Self> {
         let hub = directory.hub.clone();
-        let config = &hub.config;
-        #[expect(clippy::cast_possible_truncation, reason = "validated to be at most 2^20")]
-        let limits = Limits {
-            open: config.max_connections_per_server as u32,
-            connecting: config.max_connecting as u32,
-            waiting: config.max_waiters as u32,
-        };
-        let gate = Gate::new(limits, directory.words());
-        let signals = (0..gate.idle.cells()).map(|_| OnceLock::new()).collect();
+        let gate = Gate::new(limits_of(&server, &hub.limits()), directory.words());
         Arc::new_cyclic(|me| Self {
             id,
             server,
             gate,
             tally: Tally::new(),
             response_time: Ewma::new(EWMA_SHIFT),
-            signals,
+            signals: Segments::new(),
             directory: Arc::downgrade(directory),
             me: me.clone(),
             hub,
         })
     }
 
+    /// Takes over the limits of the pool. The caller then calls `shrink::resize`.
+    pub(super) fn keep_up(&self) {
+        self.hub.keep_up(|limits| self.gate.ledger.set_limits(limits_of(&self.server, limits)));
+    }
+
     /// The signal of the cell's connections.
     pub(super) fn signal(&self, slot: &Slot) -> Arc<Signal> {
-        self.signals[slot.index()].get_or_init(Arc::default).clone()
+        let signal = self.signals.get_or_make(slot.index(), |_| OnceLock::new());
+        signal.get_or_init(Arc::default).clone()
     }
 
     /// The servers beside this one; `None` once the pool has gone.
@@ -110,18 +110,37 @@ impl Site for Backend {
         self.directory()?.longest_idle(Some(self.id))
     }
 
+    fn longest_idle_anywhere(&self) -> Option<(Arc<Self>, Candidate)> {
+        self.directory()?.longest_idle(None)
+    }
+
     fn fence_elsewhere(&self) {
         if let Some(directory) = self.directory() {
             directory.fence(self.id);
         }
     }
 
+    fn is_any_above(&self) -> bool {
+        self.directory().is_some_and(|directory| directory.is_any_above())
+    }
+
     fn dispose(&self, held: Box<Held>, why: Dispose) {
         let reason = match why {
             Dispose::Evicted => CloseReason::Evicted,
+            Dispose::Surplus => CloseReason::Limit,
             Dispose::Shut => CloseReason::Shutdown,
         };
         lease::dispose_parked(self, held, reason);
+    }
+}
+
+/// The limits of one server, which may have one of its own.
+#[expect(clippy::cast_possible_truncation, reason = "validated to be at most 2^20")]
+fn limits_of(server: &Server, limits: &config::Limits) -> Limits {
+    Limits {
+        open: server.own_limit().unwrap_or(limits.max_connections_per_server) as u32,
+        connecting: limits.max_connecting as u32,
+        waiting: limits.max_waiters as u32,
     }
 }
 

@@ -8,6 +8,7 @@ use super::backend::Backend;
 use super::hub::Hub;
 use super::lease::Lease;
 use crate::balance::RoundRobin;
+use crate::config::validate_max_connections;
 use crate::error::{Error, ErrorKind};
 use crate::lockfree::hint::thread_hint;
 use crate::lockfree::idle::{Candidate, Take};
@@ -25,7 +26,7 @@ pub(crate) type Roster = Vec<Arc<Backend>>;
 /// The servers of a pool.
 pub(crate) struct Directory {
     pub(crate) hub: Arc<Hub>,
-    roster: Snapshot<Roster>,
+    pub(super) roster: Snapshot<Roster>,
     /// Servers that were removed, as long as anybody holds a connection to them. Those that have
     /// gone since are forgotten with the next removal.
     removed: Snapshot<Vec<Weak<Backend>>>,
@@ -90,6 +91,9 @@ impl Directory {
         if !self.hub.lifecycle.is_open() {
             return Err(closed());
         }
+        if let Some(limit) = server.own_limit() {
+            validate_max_connections(limit)?;
+        }
         // A server's record is large: cells, signals, counters. One that is here already gets none;
         // the update below settles a race between two who bring the same one.
         if let Some(id) = self.roster.with(|roster| id_of(roster, &server)) {
@@ -113,6 +117,9 @@ impl Directory {
         if entered && !self.hub.lifecycle.is_open() {
             settle::shut(&*backend);
             return Err(closed());
+        }
+        if entered {
+            self.take_up(&backend);
         }
         Ok(id)
     }
@@ -209,6 +216,11 @@ impl Directory {
         self.roster.with(|roster| roster.iter().map(|known| known.gate.idle.len() as u64).sum())
     }
 
+    /// Whether any server has more connections open than it may.
+    pub(super) fn is_any_above(&self) -> bool {
+        self.roster.with(|roster| roster.iter().any(|known| known.gate.ledger.surplus() > 0))
+    }
+
     /// See `Idle::fence`.
     pub(super) fn fence(&self, but: ServerId) {
         self.roster.with(|roster| {
@@ -224,13 +236,12 @@ fn offer(backend: &Arc<Backend>, wish: &Wish<'_>) -> Option<Pick> {
         let since = parked.since;
         return Some(Pick::Idle(Lease::of(parked), since));
     }
-    let hub = &backend.hub;
-    let spare = hub.total.in_use() < hub.config.max_total_connections as u64;
+    let spare = backend.hub.total.has_free();
     (wish.may_dial && spare && backend.has_room()).then(|| Pick::Wait(backend.clone()))
 }
 
 fn id_of(roster: &[Arc<Backend>], server: &Server) -> Option<ServerId> {
-    roster.iter().find(|known| known.server == *server).map(|known| known.id)
+    roster.iter().find(|known| known.server.url() == server.url()).map(|known| known.id)
 }
 
 /// Whether the base path, which has no slash at its end, leads to the path: by whole segments.

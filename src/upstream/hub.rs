@@ -5,20 +5,26 @@ use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::tally::{Count, Tally};
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::conn::ConnShared;
 use crate::lockfree::budget::{Budget, Terms};
 use crate::lockfree::counter::Max;
 use crate::lockfree::histogram::Histogram;
 use crate::lockfree::lifecycle::Lifecycle;
+use crate::lockfree::snapshot::Snapshot;
 use crate::lockfree::total::Total;
 use crate::policy::reuse::IdleLimits;
 use crate::rt::{BoxFuture, Runtime};
-use crate::sync::{AtomicBool, Ordering, Queue, TaskCell};
+use crate::sync::{AtomicBool, AtomicUsize, Ordering, Queue, TaskCell};
 
 /// The limits, the clock, the counters and the end of a pool. It knows no server.
 pub(crate) struct Hub {
+    /// The settings that stay. Those that can change are in `limits`.
     pub(crate) config: Config,
+    /// The limits as they were last set. The total, each server's ledger and `idle_cap` have copies
+    /// of what they need, brought in line by `keep_up`.
+    pub(super) limits: Snapshot<Limits>,
+    idle_cap: AtomicUsize,
     pub(crate) idle_limits: IdleLimits,
     pub(crate) conns: Arc<ConnShared>,
     pub(crate) total: Total<Arc<Backend>>,
@@ -44,11 +50,12 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(crate) fn new(config: Config, conns: ConnShared) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "validated to be at most 2^30")]
-        let total = Total::new(config.max_total_connections as u32);
+        let limits = Limits::of(&config);
         Self {
             idle_limits: IdleLimits::new(&config),
-            total,
+            total: Total::new(total_of(&limits)),
+            idle_cap: AtomicUsize::new(limits.max_idle_connections),
+            limits: Snapshot::new(limits),
             lifecycle: Lifecycle::new(),
             tally: Tally::new(),
             longest_wait: Max::new(),
@@ -63,6 +70,43 @@ impl Hub {
             conns: Arc::new(conns),
             config,
         }
+    }
+
+    /// The limits now.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.with(|limits| *limits)
+    }
+
+    /// Copies limits to where they are used, until they are those that were last set. `store` puts
+    /// them there by a read-modify-write that acquires: whoever overwrites what another has copied
+    /// sees the limits that the other had seen, or newer ones, and copies those.
+    pub(super) fn keep_up(&self, store: impl Fn(&Limits)) {
+        let mut seen = self.limits();
+        loop {
+            store(&seen);
+            let now = self.limits();
+            if now == seen {
+                return;
+            }
+            seen = now;
+        }
+    }
+
+    /// Copies the limits that are not those of one server.
+    pub(super) fn keep_up_shared(&self) {
+        self.keep_up(|limits| {
+            self.total.set_limit(total_of(limits));
+            // Ordering: AcqRel, see `keep_up`.
+            self.idle_cap.swap(limits.max_idle_connections, Ordering::AcqRel);
+        });
+    }
+
+    /// How many connections may be idle.
+    #[inline]
+    pub(super) fn idle_cap(&self) -> usize {
+        // Ordering: Relaxed. Whoever parked before this load acquired the fence on its idle word by
+        // one who lowered the cap, or is seen by the look that follows that.
+        self.idle_cap.load(Ordering::Relaxed)
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {
@@ -142,4 +186,9 @@ impl Hub {
             self.lifecycle.notify();
         }
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "validated to be at most 2^30")]
+fn total_of(limits: &Limits) -> u32 {
+    limits.max_total_connections as u32
 }

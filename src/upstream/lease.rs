@@ -213,7 +213,7 @@ pub(super) fn dispose_parked(backend: &Backend, held: Box<Held>, reason: CloseRe
 
 /// Closes the longest idle connections while more are idle than may be.
 fn trim(backend: &Backend, hub: &Hub) {
-    let most = hub.config.max_idle_connections as u64;
+    let most = hub.idle_cap() as u64;
     // Open connections are counted in one word anyway, and only above the cap can idle ones be.
     // Those that are counted include some on their way to a waiter, so the rest is looked at.
     while hub.total.in_use() > most

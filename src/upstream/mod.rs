@@ -6,6 +6,7 @@ mod dialling;
 mod directory;
 mod hub;
 mod lease;
+mod resize;
 mod stats;
 mod tally;
 

@@ -22,7 +22,7 @@ impl Directory {
         let idle: u64 = servers.iter().map(|server| server.gate.idle.len() as u64).sum();
         let active = total.saturating_sub(idle).saturating_sub(connecting);
         #[expect(clippy::cast_precision_loss, reason = "both are far below 2^52")]
-        let utilization = (active + connecting) as f64 / hub.config.max_total_connections as f64;
+        let utilization = ((active + connecting) as f64 / f64::from(hub.total.limit())).min(1.0);
         Metrics {
             total_connections: total,
             active_connections: active,
@@ -76,6 +76,7 @@ fn stats(server: &Backend) -> ServerStats {
         connect_errors: counted.of(Count::DialErrors),
         in_flight: in_flight(&counted),
         open: u64::from(counts.open),
+        max_connections: u64::from(server.gate.ledger.limits().open),
         idle: server.gate.idle.len() as u64,
         connecting: u64::from(counts.connecting),
         waiting: u64::from(counts.waiting),
@@ -100,6 +101,7 @@ fn destroyed(counted: &Counted) -> Destroyed {
         evicted: counted.of(Count::ClosedEvicted),
         shutdown: counted.of(Count::ClosedShutdown),
         discarded: counted.of(Count::ClosedDiscarded),
+        limit: counted.of(Count::ClosedLimit),
     }
 }
 

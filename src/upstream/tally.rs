@@ -48,9 +48,10 @@ pub(crate) enum Count {
     ClosedEvicted,
     ClosedShutdown,
     ClosedDiscarded,
+    ClosedLimit,
 }
 
-const COUNTS: usize = Count::ClosedDiscarded as usize + 1;
+const COUNTS: usize = Count::ClosedLimit as usize + 1;
 
 /// Why a connection was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,8 @@ pub(crate) enum CloseReason {
     Shutdown,
     /// Its holder discarded it.
     Discarded,
+    /// More were open than may be, since a limit had been lowered.
+    Limit,
 }
 
 impl CloseReason {
@@ -87,6 +90,7 @@ impl CloseReason {
             Self::Evicted => Count::ClosedEvicted,
             Self::Shutdown => Count::ClosedShutdown,
             Self::Discarded => Count::ClosedDiscarded,
+            Self::Limit => Count::ClosedLimit,
         }
     }
 }

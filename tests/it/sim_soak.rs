@@ -20,6 +20,9 @@ const CALLERS: usize = 12;
 const CALLS: usize = 30;
 const PER_SERVER: usize = 4;
 const TOTAL: usize = 6;
+/// The highest that the limits are set to meanwhile.
+const MOST_PER_SERVER: usize = 7;
+const MOST_IN_TOTAL: usize = 9;
 
 /// The paths of well-behaved and ill-behaved answers.
 const PATHS: [&str; 14] = [
@@ -104,7 +107,7 @@ async fn caller(sim: Sim, pool: Pool, seed: u64) {
         }
         assert!(sim.now() - start <= SECOND * 30, "a call takes too long");
         let metrics = pool.metrics();
-        assert!(metrics.total_connections <= TOTAL as u64, "{metrics:?}");
+        assert!(metrics.total_connections <= MOST_IN_TOTAL as u64, "{metrics:?}");
         if rng.u8(..3) == 0 {
             sim.sleep(MS * rng.u32(..50)).await;
         }
@@ -114,9 +117,9 @@ async fn caller(sim: Sim, pool: Pool, seed: u64) {
 /// Makes servers and the network misbehave for a while, and heals them in the end.
 async fn turmoil(sim: &Sim, pool: &Pool, one: &mut SimServer, two: &SimServer, seed: u64) {
     let mut rng = Rng::with_seed(seed);
-    for _ in 0..40 {
+    for _ in 0..50 {
         sim.sleep(MS * rng.u32(1..300)).await;
-        match rng.u8(..6) {
+        match rng.u8(..8) {
             0 => pool.close_idle(),
             1 => {
                 sim.net().black_hole(TWO);
@@ -134,10 +137,23 @@ async fn turmoil(sim: &Sim, pool: &Pool, one: &mut SimServer, two: &SimServer, s
                 pool.add_server(parse(&two.url())).expect("the pool is open");
             }
             4 => sim.net().connect_delay(ONE, MS * rng.u32(..30)),
+            5 | 6 => {
+                let mut limits = pool.limits();
+                limits.max_connections_per_server = rng.usize(1..=MOST_PER_SERVER);
+                limits.max_total_connections = rng.usize(1..=MOST_IN_TOTAL);
+                limits.max_idle_connections = rng.usize(..6);
+                limits.max_connecting = rng.usize(1..4);
+                pool.set_limits(limits).expect("they are valid");
+            }
             _ => {}
         }
     }
     sim.net().heal(ONE);
+    let mut limits = pool.limits();
+    limits.max_connections_per_server = PER_SERVER;
+    limits.max_total_connections = TOTAL;
+    limits.max_idle_connections = TOTAL;
+    pool.set_limits(limits).expect("they are valid");
 }
 
 fn soak(seed: u64, background: Background) {
@@ -162,7 +178,11 @@ fn soak(seed: u64, background: Background) {
     let ended = metrics.connections_created + metrics.connect_errors + metrics.connects_cancelled;
     assert_eq!(metrics.connects, ended, "{metrics:?}");
     assert_eq!((one.counts().open + two.counts().open) as u64, metrics.idle_connections);
-    assert!(one.counts().peak <= PER_SERVER, "{:?}", one.counts());
+    assert!(metrics.total_connections <= TOTAL as u64, "{metrics:?}");
+    for server in pool.server_stats() {
+        assert!(server.open <= PER_SERVER as u64, "{server:?}");
+    }
+    assert!(one.counts().peak <= MOST_PER_SERVER, "{:?}", one.counts());
     let report = sim.block_on(async {
         let start = sim.now();
         let report = pool.shutdown(SECOND).await;

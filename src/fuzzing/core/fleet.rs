@@ -58,9 +58,16 @@ impl Site for Server {
     }
 
     fn longest_idle_elsewhere(&self) -> Option<(Box<Self>, Candidate)> {
-        let other = Self { fleet: self.fleet.clone(), at: 1 - self.at };
-        let seen = other.gate().idle.parked().min_by_key(|seen| seen.since)?;
-        Some((Box::new(other), seen))
+        self.longest_idle(1 - self.at)
+    }
+
+    fn longest_idle_anywhere(&self) -> Option<(Box<Self>, Candidate)> {
+        let all = (0..SERVERS).filter_map(|at| self.longest_idle(at));
+        all.min_by_key(|(_, seen)| seen.since)
+    }
+
+    fn is_any_above(&self) -> bool {
+        self.fleet.gates.iter().any(|gate| gate.ledger.surplus() > 0)
     }
 
     fn fence_elsewhere(&self) {
@@ -69,6 +76,14 @@ impl Site for Server {
 
     fn dispose(&self, conn: Conn, why: Dispose) {
         self.fleet.disposed.borrow_mut().push((self.at, conn, why));
+    }
+}
+
+impl Server {
+    fn longest_idle(&self, at: usize) -> Option<(Box<Self>, Candidate)> {
+        let server = Self { fleet: self.fleet.clone(), at };
+        let seen = server.gate().idle.parked().min_by_key(|seen| seen.since)?;
+        Some((Box::new(server), seen))
     }
 }
 

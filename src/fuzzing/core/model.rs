@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::lockfree::idle::PER_WORD;
 use crate::lockfree::waiters::CLASSES;
 
 /// Every so many grants to the classes one goes to the lowest that has somebody.
 const GUARD: u32 = 16;
+
+/// How many slots a word of the idle set has.
+const PER_WORD: usize = 62;
 
 /// A parked connection.
 #[derive(Clone, Copy)]

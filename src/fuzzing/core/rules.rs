@@ -42,14 +42,14 @@ impl World {
         let disposed = self.servers[0].fleet.disposed.take();
         for (at, conn, why) in disposed {
             let model = &mut self.models[at];
-            assert!(why == Dispose::Evicted || model.closed, "shut, but the server is open");
+            assert!(why != Dispose::Shut || model.closed, "shut, but the server is open");
             if brought.take_if(|brought| brought.idle.conn == conn.0).is_some() {
                 continue;
             }
             let found = model.idle.iter().find(|(_, idle)| idle.conn == conn.0);
             let slot = *found.expect("it was idle, or has just come back").0;
             let Some(Parked { since, .. }) = model.idle.remove(&slot) else { continue };
-            if why == Dispose::Evicted {
+            if why != Dispose::Shut {
                 let older = model.idle.values().filter(|idle| idle.since < since).count();
                 assert_eq!(older, 0, "another has been idle for longer");
             }
@@ -101,7 +101,7 @@ impl World {
     }
 
     /// What must hold at rest.
-    pub(super) fn check(&self) {
+    pub(super) fn check(&mut self) {
         let mut open = 0;
         for at in 0..SERVERS {
             self.check_counts(at);
@@ -109,13 +109,16 @@ impl World {
             open += u64::from(self.servers[at].gate().ledger.counts().open);
         }
         assert_eq!(self.servers[0].total().in_use(), open);
-        assert!(open <= u64::from(self.total), "more than the total");
+        assert!(open <= u64::from(self.most_in_total), "more than the total");
+        self.most_in_total = self.total.max(u32::try_from(open).expect("a small number"));
+        let idle = self.models.iter().any(|model| !model.idle.is_empty());
+        assert!(open <= u64::from(self.total) || !idle, "one is idle, and too many are open");
         for place in self.callers.iter().filter_map(|caller| caller.place.as_ref()) {
             assert_eq!(place.wakes.count(), usize::from(place.gift.is_some()));
         }
     }
 
-    fn check_counts(&self, at: usize) {
+    fn check_counts(&mut self, at: usize) {
         let (model, gate) = (&self.models[at], self.servers[at].gate());
         let counts = gate.ledger.counts();
         let callers = || self.callers.iter().filter(|caller| caller.at == at);
@@ -129,7 +132,11 @@ impl World {
         assert_eq!(counts.connecting as usize, held + granted);
         let open = held + granted + leased + model.idle.len() + model.given.len();
         assert_eq!(counts.open as usize, open);
-        assert!(counts.open <= self.limits.open && counts.connecting <= self.limits.connecting);
+        let (limits, most) = (&self.limits[at], &mut self.most[at]);
+        assert!(counts.open <= most.open && counts.connecting <= most.connecting, "above a limit");
+        most.open = limits.open.max(counts.open);
+        most.connecting = limits.connecting.max(counts.connecting);
+        assert!(counts.open <= limits.open || model.idle.is_empty(), "idle, and too many");
     }
 
     /// Nobody waits for what they could have.

@@ -9,6 +9,7 @@ use super::model::{Model, Parked as Idle};
 use crate::lockfree::idle::{Candidate, Parked, Take};
 use crate::lockfree::permits::{Limits, Refused};
 use crate::lockfree::settle::{Site, check_in, claim, close, renew, shut};
+use crate::lockfree::shrink::resize;
 use crate::lockfree::ticket::{Granted, Permit, Ticket};
 
 /// The limits, as the input chooses them: small, or they are never met.
@@ -34,8 +35,11 @@ impl Shape {
 }
 
 pub(super) struct World {
-    pub(super) limits: Limits,
+    pub(super) limits: [Limits; SERVERS],
     pub(super) total: u32,
+    /// What may be open, which is more than the limits for a while after these have shrunk.
+    pub(super) most: [Limits; SERVERS],
+    pub(super) most_in_total: u32,
     pub(super) words: usize,
     pub(super) servers: [Server; SERVERS],
     pub(super) models: [Model; SERVERS],
@@ -52,9 +56,11 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(shape: &Shape) -> Self {
         Self {
-            limits: shape.limits,
+            limits: [shape.limits; SERVERS],
             total: shape.total,
-            words: shape.words.min(shape.limits.open as usize),
+            most: [shape.limits; SERVERS],
+            most_in_total: shape.total,
+            words: shape.words,
             servers: servers(shape.limits, shape.total, shape.words),
             models: [(); SERVERS].map(|()| Model::default()),
             callers: Vec::new(),
@@ -84,6 +90,7 @@ impl World {
             (13, ..) => self.see(at),
             (14, ..) => self.reap(),
             (15, ..) if which >= 250 => self.shut(at),
+            (15, ..) if which >= 128 => self.resize(at, index),
             (15, ..) => self.now += 1,
             _ => {}
         }
@@ -124,7 +131,7 @@ impl World {
                 let waiting = self.models[at].waiting() - 1;
                 match refused {
                     Refused::Closed => assert!(self.models[at].closed),
-                    Refused::Full => assert!(waiting >= self.limits.waiting as usize),
+                    Refused::Full => assert!(waiting >= self.limits[at].waiting as usize),
                 }
                 self.absorb(there);
                 self.models[at].leave(id);
@@ -303,7 +310,11 @@ impl World {
     fn renew(&mut self, lease: usize) {
         let (at, parked) = self.leases.swap_remove(lease);
         let counts = self.servers[at].gate().ledger.counts();
-        let may = !counts.closed && counts.connecting < self.limits.connecting;
+        let limits = self.limits[at];
+        let may = !counts.closed
+            && counts.connecting < limits.connecting
+            && counts.open <= limits.open
+            && self.servers[at].total().in_use() <= u64::from(self.total);
         let permit = renew(&self.servers[at], parked.slot);
         assert_eq!(permit.is_some(), may);
         if permit.is_some() {
@@ -336,6 +347,28 @@ impl World {
     fn shut(&mut self, at: usize) {
         self.models[at].closed = true;
         shut(&self.servers[at]);
+        self.absorb(None);
+    }
+
+    /// A limit of a server or the total is set anew: as an input chooses them at first.
+    fn resize(&mut self, at: usize, index: usize) {
+        let (small, number) = (u8::try_from(index % 32).unwrap_or(0), index / 2);
+        let total = self.servers[0].total();
+        if index % 2 == 0 {
+            let waiting = u8::try_from(number % 8).unwrap_or(0);
+            let Shape { limits, .. } = Shape::new(small / 2, small, waiting, 0);
+            self.limits[at] = limits;
+            let most = &mut self.most[at];
+            most.open = most.open.max(limits.open);
+            most.connecting = most.connecting.max(limits.connecting);
+            self.servers[at].gate().ledger.set_limits(limits);
+        } else {
+            self.total = Shape::new(0, 0, 0, small / 2).total;
+            self.most_in_total = self.most_in_total.max(self.total);
+            total.set_limit(self.total);
+        }
+        let all: Vec<_> = self.servers.iter().map(Site::handle).collect();
+        resize::<Server>(&all, total);
         self.absorb(None);
     }
 

@@ -67,3 +67,30 @@ fn room_ends_with_either_limit() {
     let counts = ledger.counts();
     assert_eq!((counts.open, counts.connecting, counts.waiting), (2, 0, 1));
 }
+
+#[test]
+fn limits_that_change_hold_from_then_on() {
+    let ledger = ledger(0);
+    assert!(ledger.open() && !ledger.connected() && ledger.open());
+    ledger.set_limits(Limits { open: 1, connecting: 1, waiting: 7 });
+    assert_eq!(ledger.limits(), Limits { open: 1, connecting: 1, waiting: 7 });
+    assert_eq!((ledger.surplus(), ledger.has_room(), ledger.open()), (1, false, false));
+    assert!(!ledger.reopen(), "one too many");
+    assert!(!ledger.connected() && !ledger.reopen() && !ledger.closed());
+    assert!(ledger.reopen(), "it is the one that may be");
+    ledger.set_limits(Limits { open: 2, connecting: 2, waiting: 0 });
+    assert!(ledger.open() && !ledger.open());
+}
+
+#[test]
+fn the_edition_wraps_and_touches_nothing_else() {
+    let most = Limits { open: 65_535, connecting: 65_535, waiting: 1 << 20 };
+    let ledger = Ledger::new(most);
+    ledger.join().expect("there is room in line");
+    ledger.open();
+    for _ in 0..1_000 {
+        ledger.set_limits(most);
+    }
+    let counts = Counts { open: 1, connecting: 1, waiting: 1, closed: false };
+    assert_eq!((ledger.counts(), ledger.limits()), (counts, most));
+}

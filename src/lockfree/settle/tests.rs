@@ -53,11 +53,15 @@ impl Site for Server {
     }
 
     fn longest_idle_elsewhere(&self) -> Option<(Box<Self>, Candidate)> {
-        let others = (0..self.fleet.gates.len()).filter(|at| *at != self.at);
-        others
-            .flat_map(|at| self.fleet.gates[at].idle.parked().map(move |seen| (at, seen)))
-            .min_by_key(|(_, seen)| seen.since)
-            .map(|(at, seen)| (Box::new(Self { fleet: self.fleet.clone(), at }), seen))
+        self.longest_idle(|at| at != self.at)
+    }
+
+    fn longest_idle_anywhere(&self) -> Option<(Box<Self>, Candidate)> {
+        self.longest_idle(|_| true)
+    }
+
+    fn is_any_above(&self) -> bool {
+        self.fleet.gates.iter().any(|gate| gate.ledger.surplus() > 0)
     }
 
     fn fence_elsewhere(&self) {
@@ -78,6 +82,14 @@ fn touch(conn: &Conn) {
 }
 
 impl Server {
+    fn longest_idle(&self, of: impl Fn(usize) -> bool) -> Option<(Box<Self>, Candidate)> {
+        (0..self.fleet.gates.len())
+            .filter(|at| of(*at))
+            .flat_map(|at| self.fleet.gates[at].idle.parked().map(move |seen| (at, seen)))
+            .min_by_key(|(_, seen)| seen.since)
+            .map(|(at, seen)| (Box::new(Self { fleet: self.fleet.clone(), at }), seen))
+    }
+
     fn lease(&self) -> Parked<Conn> {
         match self.gate().idle.take(0) {
             Take::Got(parked) => parked,

@@ -5,6 +5,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::*;
+use crate::lockfree::shrink::resize as set;
 use crate::sync::{AtomicU32, Ordering::Relaxed};
 
 const THREADS: u64 = 4;
@@ -130,6 +131,20 @@ fn reap(server: &Server) {
     }
 }
 
+/// Other limits: from one connection to three, of one server or in total.
+fn resize(servers: &[Server; 3], random: &mut fastrand::Rng) {
+    let server = &servers[random.usize(..3)];
+    let limit = random.u32(1..=3);
+    if random.bool() {
+        let limits = Limits { open: limit, connecting: random.u32(1..=limit), waiting: 100 };
+        server.gate().ledger.set_limits(limits);
+    } else {
+        server.total().set_limit(limit + 1);
+    }
+    let all: Vec<_> = servers.iter().map(Site::handle).collect();
+    set::<Server>(&all, server.total());
+}
+
 fn run(servers: &[Server; 3], me: u64, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed + me);
     for now in 0..OPERATIONS {
@@ -141,10 +156,11 @@ fn run(servers: &[Server; 3], me: u64, seed: u64) {
             shut(&servers[1]);
         }
         let server = &servers[random.usize(..3)];
-        match random.u8(..10) {
-            0..=5 => use_one(server, now as u64, &mut random),
-            6 | 7 => come_and_go(server, &mut random),
-            _ => reap(server),
+        match random.u8(..32) {
+            0..=18 => use_one(server, now as u64, &mut random),
+            19..=24 => come_and_go(server, &mut random),
+            25..=30 => reap(server),
+            _ => resize(servers, &mut random),
         }
     }
 }

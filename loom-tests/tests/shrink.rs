@@ -1,0 +1,289 @@
+//! Models of `lockfree/shrink.rs`: limits that change under everybody's eyes.
+#![cfg(evenkeel_loom)]
+
+use evenkeel::lockfree::settle::{Site, claim, renew};
+use evenkeel::lockfree::ticket::{Granted, Ticket};
+use loom_tests::fleet::{Server, assert_at_rest, dial, fleet, limits, look, one_each, servers};
+use loom_tests::models;
+
+/// A place in line, and the connection that it ends with, given back.
+fn use_at(server: &Server, mut ticket: Ticket<Server>) {
+    let lease = server.wait(&mut ticket).unwrap();
+    server.check_in(lease);
+}
+
+models! {
+    fn a_server_that_grows_meets_its_next_waiter(3) {
+        let [server] = servers::<1>(1, 2);
+        let held = server.lease();
+        let other = server.spawn(Server::lease);
+        server.set_limits(limits(2));
+        let more = other.join().unwrap();
+        assert_eq!(server.open(), 2);
+        server.check_in(held);
+        server.check_in(more);
+        assert_at_rest(&[server]);
+    }
+
+    fn a_total_that_grows_meets_a_server_that_marks_itself(2) {
+        let servers = servers::<2>(1, 1);
+        let held = servers[0].lease();
+        let other = servers[1].spawn(Server::lease);
+        servers[0].set_total(2);
+        let more = other.join().unwrap();
+        servers[0].check_in(held);
+        servers[1].check_in(more);
+        assert_eq!(servers[0].total().in_use(), 2);
+        assert_at_rest(&servers);
+    }
+
+    /// Growth of the server comes with growth of the total, and is given in either order.
+    fn more_may_dial_at_once(2) {
+        let [server] = servers::<1>(2, 2);
+        server.set_limits(evenkeel::lockfree::permits::Limits { connecting: 1, ..limits(2) });
+        let mut first = server.enter();
+        let Some(Granted::Permit(permit)) = look(&mut first) else {
+            panic!("there is room");
+        };
+        let other = server.spawn(Server::use_once);
+        server.set_limits(limits(2));
+        other.join().unwrap();
+        drop(permit);
+        assert_at_rest(&[server]);
+    }
+
+    /// Once the limit is set, no permit is given by the one before.
+    fn a_server_that_shrinks_gives_no_permit_more(3) {
+        let [server] = servers::<1>(2, 2);
+        let held = server.lease();
+        let waiter = server.spawn(Server::enter);
+        server.set_limits(limits(1));
+        let seen = server.open();
+        let ticket = waiter.join().unwrap();
+        assert_eq!(server.open(), seen, "given after the limit was set");
+        server.check_in(held);
+        assert!(server.open() <= 1);
+        drop(ticket);
+        assert_at_rest(&[server]);
+    }
+
+    fn a_total_that_shrinks_gives_no_permit_more(2) {
+        let servers = servers::<2>(1, 2);
+        let held = servers[0].lease();
+        let waiter = servers[1].spawn(Server::enter);
+        servers[0].set_total(1);
+        let seen = servers[0].total().in_use();
+        let ticket = waiter.join().unwrap();
+        assert_eq!(servers[0].total().in_use(), seen, "given after the limit was set");
+        servers[0].check_in(held);
+        drop(ticket);
+        assert!(servers[0].total().in_use() <= 1);
+        assert_at_rest(&servers);
+    }
+
+    /// It parks by the old limit, or is closed by the new one; but it does not stay.
+    fn a_check_in_meets_a_server_that_shrinks(3) {
+        let [server] = servers::<1>(2, 2);
+        let [first, second] = [server.lease(), server.lease()];
+        let parker = server.spawn(move |server| server.check_in(first));
+        server.set_limits(limits(1));
+        parker.join().unwrap();
+        assert_eq!((server.open(), server.parked()), (1, 0));
+        server.check_in(second);
+        assert_at_rest(&[server]);
+    }
+
+    /// One too many, and two that come back: one of them stays.
+    fn two_check_ins_meet_a_server_that_shrinks(2) {
+        let [server] = servers::<1>(2, 2);
+        let [first, second] = [server.lease(), server.lease()];
+        let parker = server.spawn(move |server| server.check_in(first));
+        let other = server.spawn(move |server| server.check_in(second));
+        server.set_limits(limits(1));
+        parker.join().unwrap();
+        other.join().unwrap();
+        assert_eq!((server.open(), server.parked()), (1, 1));
+        assert_at_rest(&[server]);
+    }
+
+    fn check_ins_of_two_servers_meet_a_total_that_shrinks(2) {
+        let servers = servers::<2>(1, 2);
+        let [first, second] = [servers[0].lease(), servers[1].lease()];
+        let parker = servers[0].spawn(move |server| server.check_in(first));
+        servers[0].set_total(1);
+        servers[1].check_in(second);
+        parker.join().unwrap();
+        assert_eq!(servers[0].total().in_use(), 1);
+        assert_eq!(servers[0].parked() + servers[1].parked(), 1);
+        assert_at_rest(&servers);
+    }
+
+    /// The connection is closed although somebody waits for it, who gets the one that remains.
+    fn a_line_waits_for_what_remains(2) {
+        let [server] = servers::<1>(2, 2);
+        let [first, second] = [server.lease(), server.lease()];
+        let ticket = server.enter();
+        server.set_limits(limits(1));
+        let parker = server.spawn(move |server| server.check_in(first));
+        server.check_in(second);
+        parker.join().unwrap();
+        assert_eq!(server.open(), 1);
+        use_at(&server, ticket);
+        assert_at_rest(&[server]);
+    }
+
+    /// What the line hides from those who look for something to close is shown when it is let go.
+    fn a_line_that_is_let_go_shows_what_is_too_much(2) {
+        let [server] = servers::<1>(2, 2);
+        let [first, second] = [server.lease(), server.lease()];
+        let gone = server.enter();
+        let parker = server.spawn(move |server| server.check_in(first));
+        let leaver = server.spawn(move |_| drop(gone));
+        server.set_limits(limits(1));
+        parker.join().unwrap();
+        leaver.join().unwrap();
+        assert_eq!((server.open(), server.parked()), (1, 0));
+        server.check_in(second);
+        assert_at_rest(&[server]);
+    }
+
+    /// Nobody takes an idle connection of the first, which is too much, for the second; and when
+    /// the total is kept again the second must be served by what is idle.
+    fn a_server_that_is_starved_while_the_total_is_passed_is_served_in_the_end(2) {
+        let servers = servers::<2>(2, 2);
+        let [first, second] = [servers[0].lease(), servers[0].lease()];
+        servers[0].set_total(1);
+        let parker = servers[0].spawn(move |server| server.check_in(first));
+        let other = servers[1].spawn(Server::lease);
+        servers[0].check_in(second);
+        parker.join().unwrap();
+        let lease = other.join().unwrap();
+        assert_eq!(servers[0].total().in_use(), 1);
+        servers[1].check_in(lease);
+        assert_at_rest(&servers);
+    }
+
+    /// As before, but a connection that fails is what brings the total back under its limit.
+    fn a_connection_that_fails_ends_the_surplus(2) {
+        let servers = servers::<2>(2, 2);
+        let [first, second] = [servers[0].lease(), servers[0].lease()];
+        servers[0].set_total(1);
+        let closer = servers[0].spawn(move |server| server.close(first));
+        let other = servers[1].spawn(Server::lease);
+        servers[0].check_in(second);
+        closer.join().unwrap();
+        let lease = other.join().unwrap();
+        servers[1].check_in(lease);
+        assert_at_rest(&servers);
+    }
+
+    /// The total grows just up to what is in use: no permit is free, but one may pass on.
+    fn a_total_that_grows_lets_permits_pass_on(2) {
+        let servers = servers::<2>(2, 2);
+        let [first, second] = [servers[0].lease(), servers[0].lease()];
+        servers[0].set_total(1);
+        let other = servers[1].spawn(Server::lease);
+        let grower = servers[0].spawn(|server| server.set_total(2));
+        servers[0].check_in(first);
+        grower.join().unwrap();
+        servers[0].check_in(second);
+        let lease = other.join().unwrap();
+        servers[1].check_in(lease);
+        assert_at_rest(&servers);
+    }
+
+    /// The permit of a connection that is closed for another server does not pass on above the
+    /// limit.
+    fn an_eviction_meets_a_total_that_shrinks(2) {
+        let (servers, held) = one_each();
+        let other = servers[1].spawn(Server::enter);
+        servers[0].set_total(1);
+        let seen = servers[0].total().in_use();
+        assert!(seen <= 2);
+        let mut ticket = other.join().unwrap();
+        if seen == 1 {
+            assert!(!matches!(look(&mut ticket), Some(Granted::Permit(_))), "above the limit");
+        }
+        servers[1].check_in(held);
+        drop(ticket);
+        assert!(servers[0].total().in_use() <= 1);
+        assert_at_rest(&servers);
+    }
+
+    fn a_connection_is_not_renewed_above_a_limit(3) {
+        let [server] = servers::<1>(2, 2);
+        let [first, second] = [server.lease(), server.lease()];
+        let slot = first.slot;
+        let renewer = server.spawn(move |server| renew(server, slot).map(dial));
+        server.set_limits(limits(1));
+        let seen = server.open();
+        let renewed = renewer.join().unwrap();
+        if let Some(lease) = renewed {
+            assert_eq!(seen, 2, "renewed after the limit was set");
+            server.check_in(lease);
+        }
+        server.check_in(second);
+        assert!(server.open() <= 1);
+        assert_at_rest(&[server]);
+    }
+
+    /// Two change the same limit; at rest it is kept, and those in line are served.
+    fn a_server_shrinks_and_grows(1) {
+        let [server] = servers::<1>(2, 2);
+        let [first, second] = [server.lease(), server.lease()];
+        let resizer = server.spawn(|server| {
+            server.set_limits(limits(1));
+            server.set_limits(limits(2));
+        });
+        server.check_in(first);
+        server.use_once();
+        server.check_in(second);
+        resizer.join().unwrap();
+        server.use_once();
+        assert_at_rest(&[server]);
+    }
+
+    fn a_total_of_two_servers_shrinks_and_grows(1) {
+        let servers = servers::<2>(1, 2);
+        let held = servers[0].lease();
+        let other = servers[1].spawn(Server::use_once);
+        let resizer = servers[0].spawn(|server| {
+            server.set_total(1);
+            server.set_total(2);
+        });
+        servers[0].check_in(held);
+        other.join().unwrap();
+        resizer.join().unwrap();
+        assert!(servers[0].total().in_use() <= 2);
+        assert_at_rest(&servers);
+    }
+
+    /// The reaper has claimed what is to be closed, and puts it back: then it is closed after all.
+    fn what_the_reaper_puts_back_is_closed_if_it_is_too_much(2) {
+        let [server] = servers::<1>(2, 2);
+        let [first, second] = [server.lease(), server.lease()];
+        server.check_in(first);
+        let seen = server.gate().idle.parked().next().unwrap();
+        let lease = server.lease();
+        server.check_in_at(lease, 5);
+        let reaper = server.spawn(move |server| assert!(claim(server, seen).is_none()));
+        server.set_limits(limits(1));
+        reaper.join().unwrap();
+        assert_eq!((server.open(), server.parked()), (1, 0));
+        server.check_in(second);
+        assert_at_rest(&[server]);
+    }
+
+    /// The longest idle goes first, from whichever server.
+    fn what_is_idle_longest_is_closed_first(2) {
+        let servers = fleet::<2>(limits(2), 3, 1);
+        let [old, young] = [servers[0].lease(), servers[1].lease()];
+        servers[1].check_in_at(young, 2);
+        servers[0].check_in_at(old, 1);
+        let looker = servers[0].spawn(|server| server.parked());
+        servers[1].set_total(1);
+        looker.join().unwrap();
+        assert_eq!([servers[0].parked(), servers[1].parked()], [0, 1]);
+        assert_at_rest(&servers);
+    }
+}
