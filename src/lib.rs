@@ -43,7 +43,8 @@
 //! ([`Config::max_connections_per_server`]) and in total ([`Config::max_total_connections`]). It is
 //! never exceeded, not even for a moment. Who finds no room waits in line, first come first served
 //! within a [priority](Select::priority), up to its deadline and up to [`Config::max_waiters`].
-//! [`Config`] lists every setting with its default.
+//! [`Config`] lists every setting with its default. A server may have a limit
+//! [of its own](Server::max_connections), and [`Pool::set_limits`] changes them at any time.
 //!
 //! # Runtimes
 //!

@@ -13,7 +13,7 @@ fn use_at(server: &Server, mut ticket: Ticket<Server>) {
 }
 
 models! {
-    fn a_server_that_grows_meets_its_next_waiter(3) {
+    fn a_server_that_grows_meets_its_next_waiter(1) {
         let [server] = servers::<1>(1, 2);
         let held = server.lease();
         let other = server.spawn(Server::lease);
@@ -25,20 +25,20 @@ models! {
         assert_at_rest(&[server]);
     }
 
-    fn a_total_that_grows_meets_a_server_that_marks_itself(2) {
+    fn a_total_that_grows_meets_a_server_that_marks_itself(1) {
         let servers = servers::<2>(1, 1);
         let held = servers[0].lease();
         let other = servers[1].spawn(Server::lease);
         servers[0].set_total(2);
         let more = other.join().unwrap();
+        assert_eq!(servers[0].total().in_use(), 2);
         servers[0].check_in(held);
         servers[1].check_in(more);
-        assert_eq!(servers[0].total().in_use(), 2);
         assert_at_rest(&servers);
     }
 
     /// Growth of the server comes with growth of the total, and is given in either order.
-    fn more_may_dial_at_once(2) {
+    fn more_may_dial_at_once(1) {
         let [server] = servers::<1>(2, 2);
         server.set_limits(evenkeel::lockfree::permits::Limits { connecting: 1, ..limits(2) });
         let mut first = server.enter();
@@ -53,7 +53,7 @@ models! {
     }
 
     /// Once the limit is set, no permit is given by the one before.
-    fn a_server_that_shrinks_gives_no_permit_more(3) {
+    fn a_server_that_shrinks_gives_no_permit_more(2) {
         let [server] = servers::<1>(2, 2);
         let held = server.lease();
         let waiter = server.spawn(Server::enter);
@@ -67,7 +67,7 @@ models! {
         assert_at_rest(&[server]);
     }
 
-    fn a_total_that_shrinks_gives_no_permit_more(2) {
+    fn a_total_that_shrinks_gives_no_permit_more(1) {
         let servers = servers::<2>(1, 2);
         let held = servers[0].lease();
         let waiter = servers[1].spawn(Server::enter);
@@ -82,7 +82,7 @@ models! {
     }
 
     /// It parks by the old limit, or is closed by the new one; but it does not stay.
-    fn a_check_in_meets_a_server_that_shrinks(3) {
+    fn a_check_in_meets_a_server_that_shrinks(2) {
         let [server] = servers::<1>(2, 2);
         let [first, second] = [server.lease(), server.lease()];
         let parker = server.spawn(move |server| server.check_in(first));
@@ -93,20 +93,33 @@ models! {
         assert_at_rest(&[server]);
     }
 
+    /// Else each check-in would look for the limits from then on.
+    fn all_is_calm_when_no_limit_is_passed_any_more(2) {
+        let [server] = servers::<1>(2, 2);
+        server.set_limits(limits(2));
+        assert!(!server.total().wants_check_ins(), "nothing was ever passed");
+        let [first, second] = [server.lease(), server.lease()];
+        let closer = server.spawn(move |server| server.close(first));
+        server.set_limits(limits(1));
+        closer.join().unwrap();
+        assert!(!server.total().wants_check_ins());
+        server.check_in(second);
+        assert_at_rest(&[server]);
+    }
+
     /// One too many, and two that come back: one of them stays.
-    fn two_check_ins_meet_a_server_that_shrinks(2) {
+    fn two_check_ins_meet_at_a_server_that_has_shrunk(2) {
         let [server] = servers::<1>(2, 2);
         let [first, second] = [server.lease(), server.lease()];
-        let parker = server.spawn(move |server| server.check_in(first));
-        let other = server.spawn(move |server| server.check_in(second));
         server.set_limits(limits(1));
+        let parker = server.spawn(move |server| server.check_in(first));
+        server.check_in(second);
         parker.join().unwrap();
-        other.join().unwrap();
         assert_eq!((server.open(), server.parked()), (1, 1));
         assert_at_rest(&[server]);
     }
 
-    fn check_ins_of_two_servers_meet_a_total_that_shrinks(2) {
+    fn check_ins_of_two_servers_meet_a_total_that_shrinks(1) {
         let servers = servers::<2>(1, 2);
         let [first, second] = [servers[0].lease(), servers[1].lease()];
         let parker = servers[0].spawn(move |server| server.check_in(first));
@@ -133,7 +146,7 @@ models! {
     }
 
     /// What the line hides from those who look for something to close is shown when it is let go.
-    fn a_line_that_is_let_go_shows_what_is_too_much(2) {
+    fn a_line_that_is_let_go_shows_what_is_too_much(1) {
         let [server] = servers::<1>(2, 2);
         let [first, second] = [server.lease(), server.lease()];
         let gone = server.enter();
@@ -149,14 +162,13 @@ models! {
 
     /// Nobody takes an idle connection of the first, which is too much, for the second; and when
     /// the total is kept again the second must be served by what is idle.
-    fn a_server_that_is_starved_while_the_total_is_passed_is_served_in_the_end(2) {
+    fn a_server_that_is_starved_while_the_total_is_passed_is_served_in_the_end(1) {
         let servers = servers::<2>(2, 2);
         let [first, second] = [servers[0].lease(), servers[0].lease()];
         servers[0].set_total(1);
-        let parker = servers[0].spawn(move |server| server.check_in(first));
         let other = servers[1].spawn(Server::lease);
+        servers[0].check_in(first);
         servers[0].check_in(second);
-        parker.join().unwrap();
         let lease = other.join().unwrap();
         assert_eq!(servers[0].total().in_use(), 1);
         servers[1].check_in(lease);
@@ -164,7 +176,7 @@ models! {
     }
 
     /// As before, but a connection that fails is what brings the total back under its limit.
-    fn a_connection_that_fails_ends_the_surplus(2) {
+    fn a_connection_that_fails_ends_the_surplus(1) {
         let servers = servers::<2>(2, 2);
         let [first, second] = [servers[0].lease(), servers[0].lease()];
         servers[0].set_total(1);
@@ -178,23 +190,23 @@ models! {
     }
 
     /// The total grows just up to what is in use: no permit is free, but one may pass on.
-    fn a_total_that_grows_lets_permits_pass_on(2) {
+    fn a_total_that_grows_lets_permits_pass_on(1) {
         let servers = servers::<2>(2, 2);
         let [first, second] = [servers[0].lease(), servers[0].lease()];
         servers[0].set_total(1);
-        let other = servers[1].spawn(Server::lease);
-        let grower = servers[0].spawn(|server| server.set_total(2));
-        servers[0].check_in(first);
-        grower.join().unwrap();
+        let mut starved = servers[1].enter();
+        let parker = servers[0].spawn(move |server| server.check_in(first));
+        servers[0].set_total(2);
+        let lease = servers[1].wait(&mut starved).unwrap();
+        parker.join().unwrap();
         servers[0].check_in(second);
-        let lease = other.join().unwrap();
         servers[1].check_in(lease);
         assert_at_rest(&servers);
     }
 
     /// The permit of a connection that is closed for another server does not pass on above the
     /// limit.
-    fn an_eviction_meets_a_total_that_shrinks(2) {
+    fn an_eviction_meets_a_total_that_shrinks(1) {
         let (servers, held) = one_each();
         let other = servers[1].spawn(Server::enter);
         servers[0].set_total(1);
@@ -227,19 +239,18 @@ models! {
         assert_at_rest(&[server]);
     }
 
-    /// Two change the same limit; at rest it is kept, and those in line are served.
-    fn a_server_shrinks_and_grows(1) {
+    /// It is closed by the limit of before, or parked by that of now; nobody sleeps beside it.
+    fn a_check_in_meets_a_server_that_grows_again(1) {
         let [server] = servers::<1>(2, 2);
         let [first, second] = [server.lease(), server.lease()];
-        let resizer = server.spawn(|server| {
-            server.set_limits(limits(1));
-            server.set_limits(limits(2));
-        });
+        server.set_limits(limits(1));
+        let ticket = server.enter();
+        let grower = server.spawn(|server| server.set_limits(limits(2)));
         server.check_in(first);
-        server.use_once();
+        grower.join().unwrap();
+        use_at(&server, ticket);
         server.check_in(second);
-        resizer.join().unwrap();
-        server.use_once();
+        assert_eq!(server.open(), 2);
         assert_at_rest(&[server]);
     }
 
@@ -247,19 +258,15 @@ models! {
         let servers = servers::<2>(1, 2);
         let held = servers[0].lease();
         let other = servers[1].spawn(Server::use_once);
-        let resizer = servers[0].spawn(|server| {
-            server.set_total(1);
-            server.set_total(2);
-        });
+        servers[0].set_total(1);
         servers[0].check_in(held);
+        servers[0].set_total(2);
         other.join().unwrap();
-        resizer.join().unwrap();
-        assert!(servers[0].total().in_use() <= 2);
         assert_at_rest(&servers);
     }
 
     /// The reaper has claimed what is to be closed, and puts it back: then it is closed after all.
-    fn what_the_reaper_puts_back_is_closed_if_it_is_too_much(2) {
+    fn what_the_reaper_puts_back_is_closed_if_it_is_too_much(1) {
         let [server] = servers::<1>(2, 2);
         let [first, second] = [server.lease(), server.lease()];
         server.check_in(first);

@@ -30,7 +30,6 @@ pub struct Claims {
 
 impl Claims {
     /// No claims.
-    #[expect(clippy::new_without_default, reason = "one way to make it is enough")]
     pub fn new() -> Self {
         Self { word: AtomicU64::new(0) }
     }

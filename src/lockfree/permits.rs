@@ -223,9 +223,8 @@ impl Ledger {
             if now.closed || !allowed(&now, &self.limits()) {
                 return false;
             }
-            // Ordering: Relaxed on success, as in `leave`; the owner of the line has acquired what
-            // the permit needs in `has_room`, and whoever renews a connection has its permit
-            // already. On failure Acquire, as above.
+            // Ordering: Relaxed, as in `leave`: what the permit needs was acquired in `has_room`,
+            // or belongs to who renews a connection. On failure Acquire, as above.
             let swapped = self.word.compare_exchange_weak(
                 seen,
                 seen + amount,

@@ -86,9 +86,8 @@ impl<S> Total<S> {
         // Ordering: Relaxed. A guess; the compare-and-swap confirms it.
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            // Ordering: Release: whoever sees this mark, or a later one, sees the limits. Acquire
-            // pairs with `mark`: a server that was marked before is seen in its queue. On failure
-            // only the guess is renewed.
+            // Ordering: Release: who sees this mark, or a later one, sees the limits. Acquire pairs
+            // with `mark`: who was marked before is in its queue. On failure a new guess.
             let swapped = self.word.compare_exchange_weak(
                 seen,
                 next_mark(seen) | SHRINKING,

@@ -16,6 +16,7 @@ mod sim_budget;
 mod sim_dial;
 mod sim_expiry;
 mod sim_limits;
+mod sim_own_limits;
 mod sim_queue;
 mod sim_shutdown;
 mod sim_soak;
