@@ -127,6 +127,29 @@ fn the_reaper_takes_what_callers_want() {
     });
 }
 
+/// Limits change amid the callers. At rest they are kept, and nobody was left waiting.
+#[test]
+fn limits_shrink_and_grow_amid_callers() {
+    scenario("limits_shrink_and_grow_amid_callers", 6_000, || {
+        let servers = servers::<2>(2, 3);
+        let held = [servers[0].lease(), servers[0].lease()];
+        let threads = [
+            servers[0].spawn(|server| server.set_limits(limits(1))),
+            servers[1].spawn(|server| {
+                server.set_total(1);
+                server.set_total(2);
+            }),
+            servers[0].spawn(|server| use_or_close(server, false)),
+            servers[1].spawn(|server| use_or_close(server, false)),
+            servers[1].spawn(|server| come_and_go(server, true)),
+        ];
+        held.into_iter().for_each(|lease| servers[0].check_in(lease));
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(servers[0].open() <= 1 && servers[0].total().in_use() <= 2);
+        assert_at_rest(&servers);
+    });
+}
+
 /// The other server's callers are served in the end, from the permits that come free.
 #[test]
 fn a_server_is_shut_amid_its_callers() {
