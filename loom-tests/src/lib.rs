@@ -1,7 +1,8 @@
 //! Models of the lock-free core, explored by loom: see `tests/`, run by `ci/loom.sh`.
 //!
-//! `tests/x.rs` holds the models of `src/lockfree/x.rs`. Without `--cfg evenkeel_loom` all of this
-//! is empty, so that an ordinary `cargo test --workspace` passes it by.
+//! `tests/x.rs` holds the models of `src/lockfree/x.rs`, `tests/x_y.rs` more of them. Without
+//! `--cfg evenkeel_loom` all of this is empty, so that an ordinary `cargo test --workspace` passes
+//! it by.
 //!
 //! The same servers run under shuttle, with `--cfg evenkeel_shuttle` on top: see `shuttle/`, run by
 //! `ci/shuttle.sh`.
@@ -20,6 +21,8 @@ compile_error!("build the models with RUSTFLAGS=\"--cfg evenkeel_loom --cfg cros
 
 #[cfg(evenkeel_loom)]
 pub mod fleet;
+#[cfg(all(evenkeel_loom, not(evenkeel_shuttle)))]
+pub mod set;
 #[cfg(all(evenkeel_loom, not(evenkeel_shuttle)))]
 mod support;
 #[cfg(evenkeel_shuttle)]

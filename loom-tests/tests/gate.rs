@@ -325,4 +325,16 @@ models! {
         }
         assert_at_rest(&[server]);
     }
+
+    /// A word more is needed, and made, while another thread waits for what is parked there. The
+    /// way to it is open afterwards.
+    fn a_dial_that_makes_a_word_races_a_waiter(2) {
+        let servers = servers::<1>(3, 3);
+        let first = [servers[0].lease(), servers[0].lease()];
+        let other = servers[0].spawn(Server::use_once);
+        servers[0].use_once();
+        other.join().unwrap();
+        first.into_iter().for_each(|parked| servers[0].check_in(parked));
+        assert_at_rest(&servers);
+    }
 }

@@ -47,15 +47,4 @@ models! {
         assert_eq!(array.get_or_make(0, |_| Plain::new(7)).get(), 7);
         other.join().unwrap();
     }
-
-    fn two_make_two_segments(3) {
-        let array = Arc::new(Segments::<Arc<usize>, 1>::new());
-        let other = thread::spawn({
-            let array = Arc::clone(&array);
-            move || array.get_or_make(3, Arc::new).as_ref() + 0
-        });
-        assert_eq!(**array.get_or_make(0, Arc::new), 0);
-        assert_eq!(other.join().unwrap(), 3);
-        assert_eq!(array.iter().map(|index| **index).collect::<Vec<_>>(), [0, 3, 4, 5, 6]);
-    }
 }

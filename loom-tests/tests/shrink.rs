@@ -254,17 +254,6 @@ models! {
         assert_at_rest(&[server]);
     }
 
-    fn a_total_of_two_servers_shrinks_and_grows(1) {
-        let servers = servers::<2>(1, 2);
-        let held = servers[0].lease();
-        let other = servers[1].spawn(Server::use_once);
-        servers[0].set_total(1);
-        servers[0].check_in(held);
-        servers[0].set_total(2);
-        other.join().unwrap();
-        assert_at_rest(&servers);
-    }
-
     /// The reaper has claimed what is to be closed, and puts it back: then it is closed after all.
     fn what_the_reaper_puts_back_is_closed_if_it_is_too_much(1) {
         let [server] = servers::<1>(2, 2);

@@ -228,7 +228,8 @@ impl<T> Idle<T> {
         for place in self.places(count) {
             // Ordering: Acquire pairs with `fence`: one who looked here and passed the word over
             // has marked the total before, and the owner of the line looks at that mark next.
-            place.fetch_and(!WAITERS, Ordering::Acquire);
+            // Release pairs with it, and with the parks that find the flag gone: see there.
+            place.fetch_and(!WAITERS, Ordering::AcqRel);
         }
         // Ordering: Relaxed. It belongs to the owner of the line.
         self.slow.known.store(places(count), Ordering::Relaxed);
@@ -247,12 +248,14 @@ impl<T> Idle<T> {
     }
 
     /// Orders a look at the parked connections against parks: each park is either visible to the
-    /// look that follows, or comes after this fence and sees everything done before it.
+    /// look that follows, or comes after this fence and sees everything done before it. Or it is in
+    /// a word that was born meanwhile, hidden by WAITERS, and whoever takes that off sees it.
     pub fn fence(&self) {
-        // Ordering: Release, as below: one who parks in a word published later acquires by that.
-        // Acquire, as in `count`.
-        let count = self.published.fetch_or(0, Ordering::AcqRel) & !CLOSED;
-        for place in self.places(count as usize) {
+        // Ordering: Release, as below. Acquire pairs with `unflag_waiters`, which begins with this
+        // word too: if that was before us, we know the words that it knew; if not, it sees what we
+        // did, and so do those who find a flag gone that we did not know of.
+        self.word(0).idle().fetch_or(0, Ordering::AcqRel);
+        for place in self.places(self.count()).skip(1) {
             // Ordering: Release. A read-modify-write has a place in the word's order of changes:
             // the parks behind it, whose own read-modify-write acquires, see what we did; those
             // before it are seen by the look itself, which reads this value or a later one.

@@ -61,10 +61,11 @@ impl<T, const FIRST: usize> Segments<T, FIRST> {
         if head.is_null() {
             return None;
         }
-        // SAFETY: [1] a head that is not null points to `FIRST << segment` elements, and `offset`
-        // is less; [2] they are freed by `drop` alone, which has the array for itself; [3] nobody
-        // has an exclusive reference to one.
-        Some(unsafe { &*head.add(offset) })
+        // SAFETY: a head that is not null points to `FIRST << segment` elements; `offset` is less.
+        let element = unsafe { head.add(offset) };
+        // SAFETY: [1] the Acquire shows the element as made; [2] it is freed by `drop` alone, which
+        // has the array for itself; [3] nobody has an exclusive reference to it.
+        Some(unsafe { &*element })
     }
 
     /// The element; its segment is made first if need be, each element by a call of `make` with its

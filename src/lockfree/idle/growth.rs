@@ -75,11 +75,10 @@ impl<T> Idle<T> {
             // Ordering: Relaxed. Published below; and a park that sees the flag pairs.
             flags.fetch_or(CLOSED, Ordering::Relaxed);
         }
-        // Ordering: Release: whoever sees the number finds the word. Acquire pairs with `fence`, as
-        // in a park. It fails if another thread has published one, or closed the set: the caller
-        // then looks again.
+        // Ordering: Release: whoever sees the number finds the word. It fails if another thread has
+        // published one, or closed the set: the caller then looks again.
         let _ =
-            self.published.compare_exchange(seen, seen + 1, Ordering::AcqRel, Ordering::Relaxed);
+            self.published.compare_exchange(seen, seen + 1, Ordering::Release, Ordering::Relaxed);
     }
 
     /// Gives a cell up. Must happen before the permit is given back.

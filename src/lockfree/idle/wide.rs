@@ -53,7 +53,7 @@ impl<T> Idle<T> {
         let seen = head.load(Ordering::Acquire);
         lowest_first(group, seen).find_map(|at| {
             let word = self.word(at);
-            let bit = 1 << (at - NARROW) % GROUP;
+            let bit = 1 << ((at - NARROW) % GROUP);
             loop {
                 if let Take::Got(parked) = word.take(at, 0) {
                     return Some(parked);
@@ -72,7 +72,7 @@ impl<T> Idle<T> {
 
     /// Notes that something is parked in a wide word; the flags of its group.
     pub(super) fn show(&self, at: usize) -> u64 {
-        let (group, bit) = ((at - NARROW) / GROUP, 1 << (at - NARROW) % GROUP);
+        let (group, bit) = ((at - NARROW) / GROUP, 1 << ((at - NARROW) % GROUP));
         // Ordering: Release: whoever sees the bit, or takes it off, finds the connection in the
         // word. Acquire pairs with `fence`, as in a narrow word.
         self.head(group).fetch_or(bit, Ordering::AcqRel)
