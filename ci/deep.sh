@@ -17,6 +17,8 @@ run() {
 
 run "loom, three preemptions in every model" env LOOM_MAX_PREEMPTIONS=3 ci/loom.sh
 
+run "shuttle, thirty times as many schedules" env SHUTTLE_ITERATIONS=200000 ci/shuttle.sh
+
 run "mutants: seeded bugs that the models must find" ci/mutants.sh
 
 if command -v cargo-hack >/dev/null; then
@@ -29,6 +31,12 @@ if nightly && cargo +nightly miri --version >/dev/null 2>&1; then
     run "Miri" ci/miri.sh
 else
     skipped+=("Miri: no nightly toolchain with miri")
+fi
+
+if nightly; then
+    run "AddressSanitizer" ci/asan.sh
+else
+    skipped+=("AddressSanitizer: no nightly toolchain")
 fi
 
 if nightly && [ -d "$(rustc +nightly --print sysroot)/lib/rustlib/src/rust/library" ]; then

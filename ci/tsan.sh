@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # ThreadSanitizer over the unit tests of the lock-free core, the stress test on real threads among
-# them. The standard library is built with it too, or its own synchronisation would not be seen.
+# them. The standard library is built with it too, or its own synchronisation would not be seen:
+# without rust-src it can be linked as it is (-Cunsafe-allow-abi-mismatch=sanitizer), and then the
+# test harness alone, its channel and its counts of references, gives dozens of false alarms.
 #
 #   ci/tsan.sh [test filter...]
 #

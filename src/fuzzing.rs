@@ -1,11 +1,13 @@
 //! What the fuzz targets call, and the replay of their corpus.
 //!
-//! Each function takes arbitrary bytes and panics if a promise of `proto` is broken. The inputs
-//! are made to be written by hand, too: the first bytes choose a variant, the rest is plain HTTP.
+//! Each function takes arbitrary bytes and panics if a promise is broken, one of `proto` or of the
+//! lock-free core. The inputs are made to be written by hand, too: the first bytes choose a
+//! variant, the rest is plain HTTP, or steps of two bytes.
 
 #![allow(missing_docs, reason = "compiled for tests and fuzzing only; the module says it all")]
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a target reports what it found")]
 
+mod core;
 mod request;
 
 use http::header::HeaderMap;
@@ -16,6 +18,7 @@ use crate::proto::h1::{
     BodyEvent, BodyHint, Buffer, Exchange, HeadLimits, RequestHead, ResponseHead,
 };
 
+pub use self::core::core;
 pub use self::request::h1_roundtrip;
 
 /// What a response came to.
@@ -195,7 +198,7 @@ mod tests {
         for entry in fs::read_dir(&corpus).expect("the corpus") {
             let path = entry.expect("an entry").path();
             let seed = fs::read(&path).expect("a seed");
-            // The pieces are chosen by a byte of the input: let it choose many.
+            // The pieces, or a limit, are chosen by a byte of the input: let it choose many.
             for pieces in [0, 1, 2, 3, 7, 31] {
                 let mut seed = seed.clone();
                 let at = usize::from(target == "h1_response");
@@ -218,6 +221,21 @@ mod tests {
     #[test]
     fn the_corpus_of_chunks_holds() {
         replay("h1_chunked", super::h1_chunked);
+    }
+
+    #[test]
+    fn the_corpus_of_the_core_holds() {
+        replay("core", super::core);
+    }
+
+    /// Long runs of arbitrary steps, the same each time.
+    #[test]
+    fn the_core_agrees_with_its_model_over_long_runs() {
+        for seed in 0..if cfg!(miri) { 2 } else { 300 } {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let steps: Vec<u8> = (0..2_000).map(|_| random.u8(..)).collect();
+            super::core(&steps);
+        }
     }
 
     #[test]

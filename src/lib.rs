@@ -169,6 +169,8 @@ pub use config::{Config, Limits};
 #[cfg(not(evenkeel_loom))]
 pub use error::{Error, ErrorKind, Phase};
 #[cfg(not(evenkeel_loom))]
+pub use lockfree::histogram::Distribution;
+#[cfg(not(evenkeel_loom))]
 pub use metrics::{Destroyed, Metrics, ServerStats};
 #[cfg(not(evenkeel_loom))]
 pub use pool::{

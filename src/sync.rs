@@ -4,7 +4,11 @@
 //! same source is compiled twice: with `core` and crossbeam in production, and with loom's models
 //! under `--cfg evenkeel_loom`, where loom explores the interleavings and memory orderings.
 //!
-//! A private cfg name is used because plain `--cfg loom` is global and breaks crates that have
+//! With `--cfg evenkeel_shuttle` on top the types are the real ones again, but for the atomics,
+//! which are shuttle's: a scheduler chooses at each of them which thread goes on. It knows no
+//! memory orderings and explores nothing to the end, but takes as many threads as one likes.
+//!
+//! Private cfg names are used because plain `--cfg loom` is global and breaks crates that have
 //! loom support of their own.
 #![cfg_attr(
     not(evenkeel_loom),
@@ -14,19 +18,25 @@
     )
 )]
 
-#[cfg(not(evenkeel_loom))]
+#[cfg(any(not(evenkeel_loom), evenkeel_shuttle))]
 pub use self::real::*;
 
-#[cfg(evenkeel_loom)]
+#[cfg(all(evenkeel_loom, not(evenkeel_shuttle)))]
 pub use self::model::*;
 
 pub use std::sync::atomic::Ordering;
 
-#[cfg(not(evenkeel_loom))]
+#[cfg(any(not(evenkeel_loom), evenkeel_shuttle))]
 mod real {
-    pub use std::hint::spin_loop;
     pub use std::sync::Arc;
-    pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
+
+    #[cfg(evenkeel_shuttle)]
+    use shuttle as threads;
+    #[cfg(not(evenkeel_shuttle))]
+    use std as threads;
+
+    pub use threads::hint::spin_loop;
+    pub use threads::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 
     pub use crossbeam_queue::{ArrayQueue, SegQueue as Queue};
     pub use crossbeam_utils::CachePadded;
@@ -72,7 +82,7 @@ mod real {
     }
 }
 
-#[cfg(evenkeel_loom)]
+#[cfg(all(evenkeel_loom, not(evenkeel_shuttle)))]
 #[expect(clippy::disallowed_types, reason = "the state of a model, which is no hot path")]
 #[expect(clippy::unwrap_used, reason = "a poisoned model has failed already")]
 mod model {

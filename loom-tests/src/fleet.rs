@@ -1,6 +1,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Poll, Waker};
 
+use crate::Plain;
+use crate::threads::{Arc, JoinHandle, block_on, spawn};
 use evenkeel::lockfree::gate::Gate;
 use evenkeel::lockfree::idle::{Candidate, Parked, Slot, Take};
 use evenkeel::lockfree::permits::Limits;
@@ -8,11 +10,6 @@ use evenkeel::lockfree::settle::{self, Dispose, Site, check_in, close};
 use evenkeel::lockfree::shrink::resize;
 use evenkeel::lockfree::ticket::{Granted, Permit, Ticket};
 use evenkeel::lockfree::total::Total;
-use loom::future::block_on;
-use loom::sync::Arc;
-use loom::thread::{self, JoinHandle};
-
-use crate::Plain;
 
 /// A connection: memory that is written at each use, so that loom sees two users at once, and one
 /// who was not shown what the last did.
@@ -143,9 +140,12 @@ impl Server {
     }
 
     /// Runs `f` on a thread.
-    pub fn spawn<R: 'static>(&self, f: impl FnOnce(&Self) -> R + 'static) -> JoinHandle<R> {
+    pub fn spawn<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&Self) -> R + Send + 'static,
+    ) -> JoinHandle<R> {
         let me = self.clone();
-        thread::spawn(move || f(&me))
+        spawn(move || f(&me))
     }
 
     /// A place in line.

@@ -4,6 +4,9 @@
 //! `--cfg evenkeel_loom` all of this is empty, so that an ordinary `cargo test --workspace` passes
 //! it by.
 //!
+//! The same servers run under shuttle, with `--cfg evenkeel_shuttle` on top: see `shuttle/`, run by
+//! `ci/shuttle.sh`.
+//!
 //! Three things to know about loom when writing a model:
 //! - It starts with the main thread running as far as it can. Of the accesses to a word it
 //!   remembers the last one only, and turns the order round where two depend on each other. So a
@@ -18,9 +21,12 @@ compile_error!("build the models with RUSTFLAGS=\"--cfg evenkeel_loom --cfg cros
 
 #[cfg(evenkeel_loom)]
 pub mod fleet;
-#[cfg(evenkeel_loom)]
+#[cfg(all(evenkeel_loom, not(evenkeel_shuttle)))]
 pub mod set;
-#[cfg(evenkeel_loom)]
+#[cfg(all(evenkeel_loom, not(evenkeel_shuttle)))]
+mod support;
+#[cfg(evenkeel_shuttle)]
+#[path = "support/shuttle.rs"]
 mod support;
 
 #[cfg(evenkeel_loom)]

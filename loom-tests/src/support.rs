@@ -8,6 +8,13 @@ use std::time::Instant;
 use loom::cell::UnsafeCell;
 use loom::model::Builder;
 
+/// Threads, for what is used under shuttle too.
+pub mod threads {
+    pub use loom::future::block_on;
+    pub use loom::sync::Arc;
+    pub use loom::thread::{JoinHandle, spawn};
+}
+
 /// Explores every execution of `f` with at most `bound` preemptions, or as many as
 /// `LOOM_MAX_PREEMPTIONS` says, and prints how many there were.
 ///

@@ -28,37 +28,73 @@ use crate::sync::{AtomicU64, CachePadded, Ordering::Relaxed};
 const MAX_STRIPES: usize = 16;
 const _: () = assert!(MAX_STRIPES <= OWNED);
 
-/// All `N` counters of a stripe lie together: one request touches several of them, and they have
-/// one writer most of the time.
-type Stripe<const N: usize> = CachePadded<[AtomicU64; N]>;
+/// A `T` for each stripe, on cache lines of its own.
+#[derive(Debug)]
+pub(super) struct Stripes<T> {
+    /// Stripe i is written by the thread with the number i, and by no other.
+    owned: Box<[CachePadded<T>]>,
+    /// For all other threads. Their count is a power of two, so that a thread finds its stripe with
+    /// a mask.
+    shared: Box<[CachePadded<T>]>,
+}
+
+/// A thread's stripe.
+pub(super) enum Stripe<'a, T> {
+    /// No other thread writes to it.
+    Owned(&'a T),
+    /// Others may.
+    Shared(&'a T),
+}
+
+impl<T> Stripes<T> {
+    /// About so many stripes of each kind, as long as that is a sensible number.
+    pub(super) fn new(owned: usize, shared: usize, make: impl Fn() -> T) -> Self {
+        let stripes = |count| (0..count).map(|_| CachePadded::new(make())).collect();
+        Self {
+            owned: stripes(owned.min(MAX_STRIPES)),
+            shared: stripes(shared.clamp(1, MAX_STRIPES).next_power_of_two()),
+        }
+    }
+
+    /// This thread's stripe.
+    #[inline]
+    pub(super) fn mine(&self) -> Stripe<'_, T> {
+        let number = thread_hint();
+        match self.owned.get(number) {
+            Some(stripe) => Stripe::Owned(stripe),
+            None => Stripe::Shared(&self.shared[number & (self.shared.len() - 1)]),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.owned.iter().chain(&self.shared).map(|stripe| &**stripe)
+    }
+}
+
+/// About how many threads run at a time, and so how many stripes are worth their memory.
+pub(super) fn cores() -> usize {
+    available_parallelism().map_or(1, |cores| cores.get())
+}
 
 /// `N` counters, striped over threads.
 #[derive(Debug)]
 pub struct Striped<const N: usize> {
-    /// Stripe i is written by the thread with the number i, and by no other.
-    owned: Box<[Stripe<N>]>,
-    /// For all other threads. Their count is a power of two, so that a thread finds its stripe with
-    /// a mask.
-    shared: Box<[Stripe<N>]>,
+    /// All `N` counters of a stripe lie together: one request touches several of them, and they
+    /// have one writer most of the time.
+    stripes: Stripes<[AtomicU64; N]>,
 }
 
 impl<const N: usize> Striped<N> {
     /// Counters at zero. The threads that own a stripe are twice as many as there are cores: beside
     /// those that work there are always some that looked in once.
     pub fn new() -> Self {
-        let cores = available_parallelism().map_or(1, |cores| cores.get());
-        Self::with_stripes(2 * cores, cores)
+        Self::with_stripes(2 * cores(), cores())
     }
 
     /// Counters at zero, with about so many stripes of each kind, as long as that is a sensible
     /// number.
     pub fn with_stripes(owned: usize, shared: usize) -> Self {
-        let zeros = |_| CachePadded::new(array::from_fn(|_| AtomicU64::new(0)));
-        let shared = shared.clamp(1, MAX_STRIPES).next_power_of_two();
-        Self {
-            owned: (0..owned.min(MAX_STRIPES)).map(zeros).collect(),
-            shared: (0..shared).map(zeros).collect(),
-        }
+        Self { stripes: Stripes::new(owned, shared, || array::from_fn(|_| AtomicU64::new(0))) }
     }
 
     /// Adds `n` to `counter`. It wraps at 2^64.
@@ -67,17 +103,16 @@ impl<const N: usize> Striped<N> {
     /// If `counter` is not below `N`.
     #[inline]
     pub fn add(&self, counter: usize, n: u64) {
-        let number = thread_hint();
-        if let Some(stripe) = self.owned.get(number) {
-            let word = &stripe[counter];
-            // Ordering: Relaxed. A count guards no memory, and joining the writers orders it before
-            // the reader. No RMW: nobody else writes to the word while the number is ours, and what
-            // its last holder wrote we see, because the number was handed over.
-            word.store(word.load(Relaxed).wrapping_add(n), Relaxed);
-        } else {
-            let stripe = &self.shared[number & (self.shared.len() - 1)];
+        match self.stripes.mine() {
+            Stripe::Owned(stripe) => {
+                let word = &stripe[counter];
+                // Ordering: Relaxed. A count guards no memory, and joining the writers orders it
+                // before the reader. No RMW: nobody else writes to the word while the number is
+                // ours, and what its last holder wrote we see, because the number was handed over.
+                word.store(word.load(Relaxed).wrapping_add(n), Relaxed);
+            }
             // Ordering: Relaxed, as above; but this stripe others may write to.
-            stripe[counter].fetch_add(n, Relaxed);
+            Stripe::Shared(stripe) => drop(stripe[counter].fetch_add(n, Relaxed)),
         }
     }
 
@@ -96,8 +131,8 @@ impl<const N: usize> Striped<N> {
     /// If `counter` is not below `N`.
     pub fn sum(&self, counter: usize) -> u64 {
         // Ordering: Relaxed, as in `add`. Coherence alone makes each stripe monotone.
-        let stripes = self.owned.iter().chain(&self.shared);
-        stripes.map(|stripe| stripe[counter].load(Relaxed)).fold(0, u64::wrapping_add)
+        let stripes = self.stripes.iter().map(|stripe| stripe[counter].load(Relaxed));
+        stripes.fold(0, u64::wrapping_add)
     }
 
     /// All the values, each as [`sum`](Self::sum) gives it, read from the last to the first.
@@ -184,10 +219,10 @@ mod tests {
 
     #[test]
     fn shared_stripes_are_a_power_of_two_and_both_kinds_are_bounded() {
-        let stripes = |wanted| Striped::<1>::with_stripes(0, wanted).shared.len();
+        let stripes = |wanted| Stripes::new(0, wanted, || ()).shared.len();
         assert_eq!([stripes(0), stripes(1), stripes(3), stripes(16)], [1, 1, 4, 16]);
         assert_eq!(stripes(17), 16);
-        let owned = |wanted| Striped::<1>::with_stripes(wanted, 1).owned.len();
+        let owned = |wanted| Stripes::new(wanted, 1, || ()).owned.len();
         assert_eq!([owned(0), owned(3), owned(16), owned(17)], [0, 3, 16, 16]);
     }
 

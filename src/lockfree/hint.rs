@@ -119,8 +119,13 @@ mod local {
 #[cfg(not(evenkeel_loom))]
 pub use self::local::thread_hint;
 
+#[cfg(all(evenkeel_loom, not(evenkeel_shuttle)))]
+use loom::thread_local;
+#[cfg(evenkeel_shuttle)]
+use shuttle::thread_local;
+
 #[cfg(evenkeel_loom)]
-loom::thread_local!(static HINT: std::cell::Cell<usize> = std::cell::Cell::new(OWNED));
+thread_local!(static HINT: std::cell::Cell<usize> = std::cell::Cell::new(OWNED));
 
 /// This thread's number: [`OWNED`], or what the model chose.
 #[cfg(evenkeel_loom)]

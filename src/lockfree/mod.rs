@@ -15,7 +15,8 @@
 //! | [`ticket`] | what a caller holds, given back when dropped |
 //! | [`snapshot`] | the set of servers: read by all, replaced as a whole |
 //! | [`lifecycle`] | open, draining, closed, and those who watch it |
-//! | [`counter`], [`ewma`] | counts and averages |
+//! | [`budget`] | how many requests may be sent again |
+//! | [`counter`], [`ewma`], [`histogram`] | counts, averages and quantiles |
 //! | [`hint`] | a small number for each thread |
 //!
 //! Every file here has a file of the same name in `loom-tests/tests/`, whose models fail when an
@@ -28,11 +29,13 @@
     )
 )]
 
+pub mod budget;
 pub mod claims;
 pub mod counter;
 pub mod ewma;
 pub mod gate;
 pub mod hint;
+pub mod histogram;
 pub mod idle;
 pub mod lifecycle;
 pub mod line;

@@ -28,6 +28,12 @@ impl Attempt {
         !self.sent && !self.received
     }
 
+    /// Whether another try is the price of keeping connections, which is the pool's, and not that
+    /// of a server in trouble, which the budget of retries is for.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.reused
+    }
+
     /// Whether to send the request again, on another connection.
     ///
     //= https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1

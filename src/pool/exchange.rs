@@ -34,7 +34,7 @@ pub(super) struct Plan {
     class: u8,
     /// When it began, by the clock and in ticks.
     now: Instant,
-    tick: u64,
+    pub(super) tick: u64,
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     /// The path is to be sent as it is, without the server's base path.

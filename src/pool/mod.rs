@@ -20,6 +20,7 @@ pub use self::exchange::ResponseInfo;
 pub use self::shutdown::ShutdownReport;
 use crate::config::Limits;
 use crate::error::{BoxError, Error, ErrorKind};
+use crate::lockfree::histogram::Distribution;
 use crate::metrics::{Metrics, ServerStats};
 use crate::select::Select;
 use crate::server::{Server, ServerId, redact};
@@ -198,6 +199,25 @@ impl Pool {
     /// What the pool has done and is doing.
     pub fn metrics(&self) -> Metrics {
         self.inner.directory.metrics()
+    }
+
+    /// How long callers waited for a connection to come free, those who waited, in nanoseconds.
+    ///
+    /// ```
+    /// # use evenkeel::{Pool, Server};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let pool = Pool::builder().server(Server::new("http://127.0.0.1:8001")?).build()?;
+    /// let before = pool.wait_times();
+    /// // ... some minutes later:
+    /// let waits = pool.wait_times().since(&before);
+    /// if let (Some(p99), Some(max)) = (waits.quantile(0.99), waits.max()) {
+    ///     println!("{} waits, p99 {p99} ns, longest {max} ns", waits.count());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wait_times(&self) -> Distribution {
+        self.inner.directory.hub.waits.snapshot()
     }
 
     /// What each server has done and is doing, in the order in which they were added.

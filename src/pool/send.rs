@@ -28,6 +28,7 @@ where
     let mut body = pin!(body);
     let plan = Plan::new(directory, &parts)?;
     let hub = &*directory.hub;
+    hub.budget.deposit(plan.tick);
     let mut running = Running::begin(hub);
     let mut tried = Vec::new();
     let mut broken = 0;
@@ -64,7 +65,8 @@ where
                 if attempt.broken {
                     lease.mark_broken();
                 }
-                if attempt.may_retry() && broken <= TRUSTED {
+                let may_retry = attempt.may_retry() && broken <= TRUSTED;
+                if may_retry && (attempt.is_stale() || hub.budget.withdraw(hub.tick())) {
                     broken += 1;
                     seen |= !attempt.is_unseen();
                     continue;

@@ -260,6 +260,7 @@ fn record_wait(backend: &Backend, since: Instant) {
     hub.count(backend, Count::Waits);
     hub.tally.add(Count::WaitNanos, nanos);
     hub.longest_wait.record(nanos);
+    hub.waits.record(nanos);
 }
 
 fn refusal(pick: &Pick, server: Option<ServerId>) -> Error {

@@ -7,7 +7,9 @@ use super::backend::Backend;
 use super::tally::{Count, Tally};
 use crate::config::{Config, Limits};
 use crate::conn::ConnShared;
+use crate::lockfree::budget::{Budget, Terms};
 use crate::lockfree::counter::Max;
+use crate::lockfree::histogram::Histogram;
 use crate::lockfree::lifecycle::Lifecycle;
 use crate::lockfree::snapshot::Snapshot;
 use crate::lockfree::total::Total;
@@ -29,6 +31,10 @@ pub(crate) struct Hub {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) tally: Tally,
     pub(crate) longest_wait: Max,
+    /// Of those who waited, in nanoseconds.
+    pub(crate) waits: Histogram,
+    /// How many requests may be sent again.
+    pub(crate) budget: Budget,
     /// The zero of the ticks, if the timer has no coarse clock.
     start: Instant,
     /// Work left behind by callers who have gone, for the driver.
@@ -65,6 +71,8 @@ impl Hub {
             lifecycle: Lifecycle::new(),
             tally: Tally::new(),
             longest_wait: Max::new(),
+            waits: Histogram::new(),
+            budget: Budget::new(Terms::default()),
             start: conns.runtime.timer().now(),
             errands: Queue::new(),
             driver: TaskCell::new(),

@@ -31,10 +31,10 @@ fn has_test(text: &str, name: &str) -> bool {
     }
 }
 
-#[test]
-fn every_test_that_the_architecture_names_exists() {
+#[track_caller]
+fn assert_names_exist(document: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let document = fs::read_to_string(root.join("ARCHITECTURE.md")).expect("the document");
+    let document = fs::read_to_string(root.join(document)).expect("the document");
     // A fence of backticks would swap what is inside and what is outside.
     let document = document.replace("```", "");
     let named: Vec<&str> = code_spans(&document).filter(|span| place_of(span).is_some()).collect();
@@ -44,6 +44,16 @@ fn every_test_that_the_architecture_names_exists() {
         let text = fs::read_to_string(root.join(&file)).unwrap_or_default();
         assert!(has_test(&text, name), "{span}: no such test in {file}");
     }
+}
+
+#[test]
+fn every_test_that_the_architecture_names_exists() {
+    assert_names_exist("ARCHITECTURE.md");
+}
+
+#[test]
+fn every_model_that_the_page_on_models_names_exists() {
+    assert_names_exist("loom-tests/README.md");
 }
 
 #[test]

@@ -83,3 +83,29 @@ fn a_try_looks_at_every_server() {
     });
     assert_balanced(&pool.metrics());
 }
+
+#[test]
+fn waits_are_told_by_their_quantiles() {
+    let sim = Sim::new();
+    let server = SimServer::start(&sim, ONE);
+    let pool = builder(&sim, &[&server]).max_connections_per_server(1).build().unwrap();
+    sim.block_on(async {
+        assert_eq!(pool.wait_times().count(), 0);
+        for seconds in [1, 3] {
+            let held = hold(&pool, 1).await;
+            let mut waiter = Box::pin(get(&pool, "/"));
+            assert!(poll_once(&mut waiter).await.is_none());
+            sim.sleep(SECOND * seconds).await;
+            drop(held);
+            waiter.await.unwrap();
+        }
+        let waits = pool.wait_times();
+        assert_eq!((waits.count(), waits.beyond()), (2, 0));
+        for (told, seconds) in [(waits.quantile(0.5), 1), (waits.max(), 3)] {
+            let nanos = seconds * 1_000_000_000;
+            let told = told.expect("waits");
+            assert!((nanos..nanos + nanos / 16).contains(&told), "{told} for {seconds} s");
+        }
+    });
+    assert_balanced(&pool.metrics());
+}

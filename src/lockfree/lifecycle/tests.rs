@@ -1,6 +1,7 @@
 //! What one thread can see of it; what several see is in `loom-tests`.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Wake, Waker};
 
@@ -133,22 +134,24 @@ fn a_waker_that_panics_costs_nobody_else_the_wake_up() {
 
 #[test]
 fn a_waker_that_registers_again_at_once_does_not_keep_the_notifier() {
-    struct Again(std::sync::Weak<Lifecycle>, AtomicUsize);
+    static LIFECYCLE: LazyLock<Lifecycle> = LazyLock::new(Lifecycle::new);
+    thread_local!(static WATCHERS: RefCell<Vec<Watcher<'static>>> = RefCell::default());
+    struct Again(AtomicUsize);
     impl Wake for Again {
         fn wake(self: Arc<Self>) {
-            let woken = self.1.fetch_add(1, Relaxed);
+            let woken = self.0.fetch_add(1, Relaxed);
             assert!(woken < 100, "the notifier runs after its own wakers");
-            let lifecycle = self.0.upgrade().unwrap();
-            // Kept in the queue by being forgotten, as a task that is polled inline would be.
-            let mut watcher = std::mem::ManuallyDrop::new(lifecycle.watch());
+            let mut watcher = LIFECYCLE.watch();
             assert!(!poll(&mut watcher, &Waker::from(Arc::clone(&self)), false));
+            // It stays, as that of a task that is polled inline does.
+            WATCHERS.with_borrow_mut(|watchers| watchers.push(watcher));
         }
     }
-    let lifecycle = Arc::new(Lifecycle::new());
-    let again = Arc::new(Again(Arc::downgrade(&lifecycle), AtomicUsize::new(0)));
+    let again = Arc::new(Again(AtomicUsize::new(0)));
     Arc::clone(&again).wake();
-    lifecycle.notify();
-    assert_eq!(again.1.load(Relaxed), 2);
+    LIFECYCLE.notify();
+    assert_eq!(again.0.load(Relaxed), 2);
+    WATCHERS.take();
 }
 
 #[test]

@@ -19,6 +19,8 @@ use crate::lockfree::ticket::{Granted, Ticket};
 struct Fleet {
     /// Moves by a tick with each look at it.
     clock: AtomicU64,
+    /// How many grants were taken back.
+    reclaimed: AtomicU64,
     total: Total<Box<Server>>,
     gates: Vec<Gate<Conn>>,
 }
@@ -35,7 +37,12 @@ struct Server {
 fn servers<const N: usize>(open: u32, total: u32) -> [Server; N] {
     let limits = Limits { open, connecting: open, waiting: 2 };
     let gates = (0..N).map(|_| Gate::new(limits, 2, GRACE)).collect();
-    let fleet = Arc::new(Fleet { clock: AtomicU64::new(0), total: Total::new(total), gates });
+    let fleet = Arc::new(Fleet {
+        clock: AtomicU64::new(0),
+        reclaimed: AtomicU64::new(0),
+        total: Total::new(total),
+        gates,
+    });
     std::array::from_fn(|at| Server { fleet: fleet.clone(), at })
 }
 
@@ -78,7 +85,9 @@ impl Site for Server {
 
     fn look_at(&self, _: u64) {}
 
-    fn reclaimed(&self, _: u32) {}
+    fn reclaimed(&self, grants: u32) {
+        self.fleet.reclaimed.fetch_add(grants.into(), Ordering::Relaxed);
+    }
 
     fn dispose(&self, conn: Conn, _: Dispose) {
         touch(&conn);

@@ -1,18 +1,69 @@
 //! Real threads, real queues, no sockets.
 
-use std::future::poll_fn;
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::Duration;
 
-use futures_lite::future::block_on;
-
 use super::*;
+use crate::lockfree::shrink::resize as set;
+use crate::sync::{AtomicU32, Ordering::Relaxed};
 
 const THREADS: u64 = 4;
 const OPERATIONS: usize = if cfg!(miri) { 20 } else { 20_000 };
 /// Nothing here waits for a clock: whoever takes longer sleeps for ever.
 const STUCK: Duration = Duration::from_secs(if cfg!(miri) { 3_600 } else { 60 });
+
+/// Tickets that were woken twice, and those that were woken and found nothing.
+static WOKEN_IN_VAIN: AtomicU32 = AtomicU32::new(0);
+
+/// The waker of one ticket.
+struct Sleeper {
+    thread: Thread,
+    wakes: AtomicU32,
+}
+
+impl Sleeper {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { thread: thread::current(), wakes: AtomicU32::new(0) })
+    }
+}
+
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {
+        self.wakes.fetch_add(1, Relaxed);
+        self.thread.unpark();
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        // Whoever serves lets go of the waker after it has woken: only now have all been counted.
+        if self.wakes.load(Relaxed) > 1 {
+            WOKEN_IN_VAIN.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// Sleeps until the ticket is granted something.
+fn wait(ticket: &mut Ticket<Server>) -> Granted<Server> {
+    let sleeper = Sleeper::new();
+    let waker = Waker::from(sleeper.clone());
+    loop {
+        // Before the look: a wake in between is no wake in vain.
+        let woken = sleeper.wakes.load(Relaxed) > 0;
+        match ticket.poll(&waker) {
+            Poll::Ready(granted) => return granted,
+            Poll::Pending if woken => {
+                WOKEN_IN_VAIN.fetch_add(1, Relaxed);
+                return wait(ticket);
+            }
+            Poll::Pending => {}
+        }
+        while sleeper.wakes.load(Relaxed) == 0 {
+            thread::park();
+        }
+    }
+}
 
 /// A connection, dialled if need be; `None` if the server is shut.
 fn acquire(server: &Server, class: u8, random: &mut fastrand::Rng) -> Option<Parked<Conn>> {
@@ -20,7 +71,7 @@ fn acquire(server: &Server, class: u8, random: &mut fastrand::Rng) -> Option<Par
         return Some(parked);
     }
     let mut ticket = Ticket::enter(server, class).ok()?;
-    match block_on(poll_fn(|cx| ticket.poll(cx.waker()))) {
+    match wait(&mut ticket) {
         Granted::Connection(parked) => Some(parked),
         Granted::Closed | Granted::Refused | Granted::Shed => None,
         Granted::Permit(mut permit) => {
@@ -29,61 +80,88 @@ fn acquire(server: &Server, class: u8, random: &mut fastrand::Rng) -> Option<Par
                 // A connection came back while it was dialling: the dial is given up.
                 (_, Poll::Ready(Granted::Connection(parked))) => Some(parked),
                 (0, _) => None,
-                _ => Some(Parked {
-                    slot: permit.connected(random.usize(..2)),
-                    value: Box::new(Cell::new(0)),
-                    since: 0,
-                }),
+                _ => Some(dial(permit, random)),
             }
         }
     }
 }
 
-fn step(server: &Server, now: u64, random: &mut fastrand::Rng) {
-    match random.u8(..10) {
-        0..=5 => {
-            let class = random.u8(..8);
-            if let Some(parked) = acquire(server, class, random) {
-                touch(&parked.value);
-                if random.u8(..8) == 0 {
-                    drop(parked.value);
-                    close(server, parked.slot);
-                } else {
-                    check_in(server, Parked { since: now, ..parked });
-                }
+fn dial(mut permit: Permit<Server>, random: &mut fastrand::Rng) -> Parked<Conn> {
+    Parked { slot: permit.connected(random.usize(..2)), value: Box::new(Cell::new(0)), since: 0 }
+}
+
+/// Takes a connection, uses it, and gives it back, closes it or opens another in its place.
+fn use_one(server: &Server, now: u64, random: &mut fastrand::Rng) {
+    let class = random.u8(..8);
+    let Some(parked) = acquire(server, class, random) else { return };
+    touch(&parked.value);
+    match random.u8(..16) {
+        0 => {
+            drop(parked.value);
+            close(server, parked.slot);
+        }
+        1 => {
+            drop(parked.value);
+            if let Some(permit) = renew(server, parked.slot) {
+                let again = dial(permit, random);
+                check_in(server, Parked { since: now, ..again });
             }
         }
-        // Into the line, perhaps a look, and away again with whatever was given.
-        6 | 7 => {
-            if let Ok(mut ticket) = Ticket::enter(server, random.u8(..8)) {
-                if random.bool() {
-                    if let Poll::Ready(Granted::Connection(parked)) = ticket.poll(Waker::noop()) {
-                        check_in(server, parked);
-                    }
-                }
-            }
-        }
-        // The reaper.
-        _ => {
-            if let Some(seen) = server.gate().idle.parked().next() {
-                if let Some(parked) = claim(server, seen) {
-                    touch(&parked.value);
-                    drop(parked.value);
-                    close(server, parked.slot);
-                }
-            }
+        _ => check_in(server, Parked { since: now, ..parked }),
+    }
+}
+
+/// Into the line, perhaps a look, and away again with whatever was given.
+fn come_and_go(server: &Server, random: &mut fastrand::Rng) {
+    let Ok(mut ticket) = Ticket::enter(server, random.u8(..8)) else { return };
+    if random.bool() {
+        if let Poll::Ready(Granted::Connection(parked)) = ticket.poll(Waker::noop()) {
+            check_in(server, parked);
         }
     }
+}
+
+/// Closes what has been idle.
+fn reap(server: &Server) {
+    let Some(seen) = server.gate().idle.parked().next() else { return };
+    if let Some(parked) = claim(server, seen) {
+        touch(&parked.value);
+        drop(parked.value);
+        close(server, parked.slot);
+    }
+}
+
+/// Other limits: from one connection to three, of one server or in total.
+fn resize(servers: &[Server; 3], random: &mut fastrand::Rng) {
+    let server = &servers[random.usize(..3)];
+    let limit = random.u32(1..=3);
+    if random.bool() {
+        let limits = Limits { open: limit, connecting: random.u32(1..=limit), waiting: 100 };
+        server.gate().ledger.set_limits(limits);
+    } else {
+        server.total().set_limit(limit + 1);
+    }
+    let all: Vec<_> = servers.iter().map(Site::handle).collect();
+    set::<Server>(&all, server.total());
 }
 
 fn run(servers: &[Server; 3], me: u64, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed + me);
     for now in 0..OPERATIONS {
-        // One server is shut half-way.
+        // One server is shut half-way, and another later.
         if me == 0 && now == OPERATIONS / 2 {
             shut(&servers[2]);
         }
-        step(&servers[random.usize(..3)], now as u64, &mut random);
+        if me == 1 && now == OPERATIONS * 3 / 4 {
+            shut(&servers[1]);
+        }
+        let server = &servers[random.usize(..3)];
+        match random.u8(..32) {
+            0..=18 => use_one(server, now as u64, &mut random),
+            19..=24 => come_and_go(server, &mut random),
+            25..=30 => reap(server),
+            _ => resize(servers, &mut random),
+        }
     }
 }
 
@@ -115,5 +193,8 @@ fn nobody_sleeps_for_ever_and_nothing_is_lost() {
     for thread in threads {
         thread.join().expect("it has finished");
     }
+    // One whose grant was taken back was woken for that grant, and may find nothing.
+    let reclaimed = servers[0].fleet.reclaimed.load(Relaxed);
+    assert!(u64::from(WOKEN_IN_VAIN.load(Relaxed)) <= reclaimed, "woken in vain");
     assert_conserved(servers);
 }
