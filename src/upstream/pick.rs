@@ -75,6 +75,9 @@ impl Directory {
 
     /// The choice of the user's own balancer.
     pub(super) fn ask(&self, balancer: &dyn Balancer, wish: &Wish<'_>) -> Option<ServerId> {
+        if wish.server.is_some() {
+            return None;
+        }
         let lineup = self.roster.with(|roster| {
             let search = Search { directory: self, roster, wish, advice: None, ahead: None };
             let tiers = search.tiers().ok()?;
