@@ -6,7 +6,7 @@
 //! *In scope:* connections and their limits, waiting in line, time limits, picking a server and
 //! passing over one that is down, the HTTP/1.1 exchange, streaming bodies, live figures, an orderly
 //! end. *Not here, and not planned:* redirects, cookies, caching, compression, a server. *Not here
-//! yet:* TLS, HTTP/2, health checks, strategies other than round robin; `https` is refused.
+//! yet:* TLS, HTTP/2, health checks; `https` is refused.
 //!
 //! # Quick start
 //!
@@ -46,6 +46,13 @@
 //! a full line a caller of a higher priority takes the place of the last of the lowest.
 //! [`Config`] lists every setting with its default. A server may have a limit
 //! [of its own](Server::max_connections), and [`Pool::set_limits`] changes them at any time.
+//!
+//! # Picking a server
+//!
+//! A [`Strategy`] says where a request goes, or a [`Balancer`] of your own; its page says which to
+//! choose. Servers have [weights](Server::weight), [tags](Server::tag) and
+//! [tiers](Server::priority_tier), requests have wishes: [`Select`]. [`Pool::explain`] tells where
+//! the next request would go, and why.
 //!
 //! # Runtimes
 //!
@@ -158,6 +165,8 @@ mod select;
 #[cfg(not(evenkeel_loom))]
 mod server;
 #[cfg(not(evenkeel_loom))]
+mod strategy;
+#[cfg(not(evenkeel_loom))]
 mod sync;
 #[cfg(not(evenkeel_loom))]
 mod tasks;
@@ -165,13 +174,15 @@ mod tasks;
 mod upstream;
 
 #[cfg(not(evenkeel_loom))]
+pub use balance::{Balancer, Candidate, Candidates};
+#[cfg(not(evenkeel_loom))]
 pub use config::{Config, Limits};
 #[cfg(not(evenkeel_loom))]
 pub use error::{Error, ErrorKind, Phase};
 #[cfg(not(evenkeel_loom))]
 pub use lockfree::histogram::Distribution;
 #[cfg(not(evenkeel_loom))]
-pub use metrics::{Destroyed, Metrics, ServerStats};
+pub use metrics::{Destroyed, Exclusion, Explanation, Metrics, ServerReport, ServerStats, Verdict};
 #[cfg(not(evenkeel_loom))]
 pub use pool::{
     Body, Builder, Checkout, ConnectionInfo, LeasedBody, Pool, ResponseInfo, ShutdownReport,
@@ -185,5 +196,7 @@ pub use rt::{
 pub use select::Select;
 #[cfg(not(evenkeel_loom))]
 pub use server::{Server, ServerId};
+#[cfg(not(evenkeel_loom))]
+pub use strategy::Strategy;
 #[cfg(not(evenkeel_loom))]
 pub use tasks::Driver;

@@ -1,55 +1,59 @@
-//! Round robin: each server in turn.
+//! Turns: a number that goes up, shared by all threads.
 
-use crate::sync::{AtomicUsize, CachePadded, Ordering};
+use std::cell::{Cell, RefCell};
 
-/// A turn that goes round. While the set of servers is stable, any `k * n` turns over `n` servers
-/// name each exactly `k` times, whichever threads take them.
+use crate::sync::{AtomicU64, CachePadded, Ordering};
+
+/// How far a look ahead has gone: so many turns and throws have been seen that are still to come.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead {
+    turns: Cell<u64>,
+    throws: Cell<u64>,
+    /// The places of the servers whose loads have been compared.
+    compared: RefCell<Vec<usize>>,
+}
+
+impl Ahead {
+    /// Notes that a server's load is looked at.
+    pub(crate) fn compare(&self, at: usize) {
+        self.compared.borrow_mut().push(at);
+    }
+
+    /// Whose load has been looked at.
+    pub(crate) fn compared(&self) -> Vec<usize> {
+        self.compared.borrow().clone()
+    }
+
+    fn turn(&self) -> u64 {
+        self.turns.replace(self.turns.get().wrapping_add(1))
+    }
+
+    pub(super) fn throw(&self) -> u64 {
+        self.throws.replace(self.throws.get().wrapping_add(1))
+    }
+}
+
+/// A cursor. It outlives changes of the set of servers, so that they begin nothing anew: a server
+/// that leaves or returns shifts the others' turns by one at most.
 #[derive(Debug)]
-pub(crate) struct RoundRobin {
-    turn: CachePadded<AtomicUsize>,
+pub(super) struct Turns {
+    next: CachePadded<AtomicU64>,
 }
 
-impl RoundRobin {
+impl Turns {
     /// Begins at `first`: pools that start together should not all ask the same server first.
-    pub(crate) fn new(first: usize) -> Self {
-        Self { turn: CachePadded::new(AtomicUsize::new(first)) }
+    pub(super) fn new(first: u64) -> Self {
+        Self { next: CachePadded::new(AtomicU64::new(first)) }
     }
 
-    /// The next turn over `n` servers, of which there is at least one.
+    /// The next turn, which is nobody else's; in a look ahead, the one that would be.
     #[inline]
-    pub(crate) fn pick(&self, n: usize) -> usize {
-        // A single server needs no turns, and no word that all threads write to.
-        if n == 1 {
-            return 0;
+    pub(super) fn next(&self, ahead: Option<&Ahead>) -> u64 {
+        match ahead {
+            // Ordering: Relaxed. The turns guard no memory; being read-modify-writes, none is lost.
+            None => self.next.fetch_add(1, Ordering::Relaxed),
+            // Ordering: Relaxed, as above.
+            Some(ahead) => self.next.load(Ordering::Relaxed).wrapping_add(ahead.turn()),
         }
-        // Ordering: Relaxed. The turns guard no memory; being read-modify-writes, none is lost.
-        self.turn.fetch_add(1, Ordering::Relaxed) % n
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_server_gets_exactly_its_turns() {
-        let round_robin = RoundRobin::new(7);
-        let mut turns = [0; 3];
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..3)
-                .map(|_| {
-                    scope.spawn(|| {
-                        let mut turns = [0; 3];
-                        (0..1000).for_each(|_| turns[round_robin.pick(3)] += 1);
-                        turns
-                    })
-                })
-                .collect();
-            for worker in workers {
-                let counted = worker.join().unwrap();
-                turns.iter_mut().zip(counted).for_each(|(sum, n)| *sum += n);
-            }
-        });
-        assert_eq!(turns, [1000; 3]);
     }
 }

@@ -16,7 +16,7 @@
 //! | [`snapshot`] | the set of servers: read by all, replaced as a whole |
 //! | [`lifecycle`] | open, draining, closed, and those who watch it |
 //! | [`budget`] | how many requests may be sent again |
-//! | [`counter`], [`ewma`], [`histogram`] | counts, averages and quantiles |
+//! | [`counter`], [`ewma`], [`peak_ewma`], [`histogram`] | counts, averages, peaks and quantiles |
 //! | [`hint`] | a small number for each thread |
 //!
 //! Every file here has a file of the same name in `loom-tests/tests/`, whose models fail when an
@@ -39,6 +39,7 @@ pub mod histogram;
 pub mod idle;
 pub mod lifecycle;
 pub mod line;
+pub mod peak_ewma;
 pub mod permits;
 pub mod round;
 pub mod segments;

@@ -46,11 +46,15 @@ pub(super) fn try_checkout(directory: &Directory, select: &Select) -> Option<Che
     try_acquire(directory, &wish).map(|lease| Checkout { lease })
 }
 
-fn wish<'a>(directory: &Directory, select: &Select, tried: &'a mut Vec<ServerId>) -> Wish<'a> {
+pub(super) fn wish<'a>(
+    directory: &Directory,
+    select: &'a Select,
+    tried: &'a mut Vec<ServerId>,
+) -> Wish<'a> {
     Wish {
         server: select.server,
-        class: select.priority,
-        timeout: exchange::timeout(&directory.hub, Some(select)),
+        select,
+        timeout: exchange::timeout(&directory.hub, select),
         began: None,
         tick: directory.hub.tick(),
         tried,

@@ -4,15 +4,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::header::RETRY_AFTER;
 use http::request::Parts;
-use http::{Response, Uri};
+use http::{Response, StatusCode, Uri};
 
 use crate::conn::{ExchangeError, ExchangeErrorKind, RequestHead};
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::policy::retry::Attempt;
-use crate::select::Select;
+use crate::select::{self, Select};
 use crate::server::{Server, ServerId, redact};
-use crate::upstream::{Backend, Count, Directory, Hub, Lease, Wish};
+use crate::upstream::{Backend, Count, Directory, Hub, Lease, Outcome, Wish};
 
 /// How a response came about: found in the extensions of each response of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +30,9 @@ pub struct ResponseInfo {
 }
 
 /// Where a request goes, and until when.
-pub(super) struct Plan {
+pub(super) struct Plan<'a> {
     pub(super) server: Option<ServerId>,
-    class: u8,
+    select: &'a Select,
     /// When it began, by the clock and in ticks.
     now: Instant,
     pub(super) tick: u64,
@@ -41,15 +42,15 @@ pub(super) struct Plan {
     verbatim: bool,
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     /// Reads a request's wishes and its URI.
-    pub(super) fn new(directory: &Directory, parts: &Parts) -> Result<Self, Error> {
-        let select = parts.extensions.get::<Select>();
+    pub(super) fn new(directory: &Directory, parts: &'a Parts) -> Result<Self, Error> {
+        let select = parts.extensions.get::<Select>().unwrap_or(&select::ANY);
         let hub = &directory.hub;
         let (now, timeout) = (hub.now(), timeout(hub, select));
         let mut plan = Self {
-            server: select.and_then(|select| select.server),
-            class: select.map_or(0, |select| select.priority),
+            server: select.server,
+            select,
             now,
             tick: hub.tick(),
             timeout,
@@ -68,10 +69,10 @@ impl Plan {
     }
 
     /// What is asked of the servers; those in `tried` are passed over.
-    pub(super) fn wish<'a>(&self, tried: &'a mut Vec<ServerId>) -> Wish<'a> {
+    pub(super) fn wish<'w>(&'w self, tried: &'w mut Vec<ServerId>) -> Wish<'w> {
         Wish {
             server: self.server,
-            class: self.class,
+            select: self.select,
             timeout: self.timeout,
             began: Some(self.now),
             tick: self.tick,
@@ -83,8 +84,8 @@ impl Plan {
 }
 
 /// How long a request may take.
-pub(super) fn timeout(hub: &Hub, select: Option<&Select>) -> Option<Duration> {
-    select.and_then(|select| select.timeout).or(hub.config.request_timeout)
+pub(super) fn timeout(hub: &Hub, select: &Select) -> Option<Duration> {
+    select.timeout.or(hub.config.request_timeout)
 }
 
 /// The server that an absolute URL names; `None` for a path.
@@ -121,7 +122,7 @@ fn refuse(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
 pub(super) async fn exchange<B>(
     lease: &mut Lease,
     parts: &Parts,
-    plan: &Plan,
+    plan: &Plan<'_>,
     body: Pin<&mut B>,
 ) -> Result<Response<()>, ExchangeError>
 where
@@ -138,18 +139,46 @@ where
         authority: backend.server.authority(),
         headers: &parts.headers,
     };
-    let mut sending = Sending { backend, outcome: Some(Count::Cancelled) };
+    let reused = conn.uses() > 0;
+    let mut sending = Sending { backend, since, ended: None };
     backend.tally.incr(Count::Requests);
     let result = conn.request(&head, body, plan.deadline).await;
+    let now = backend.hub.now();
+    let took = now.saturating_duration_since(since);
+    sending.ended = Some(result.is_ok());
     match &result {
-        Ok(_) => {
-            sending.outcome = None;
-            let took = backend.hub.now().saturating_duration_since(since);
+        Ok(head) => {
             backend.response_time.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+            backend.note(now, took, answer(head));
         }
-        Err(_) => sending.outcome = Some(Count::Failed),
+        Err(error) => {
+            if let Some(outcome) = failure(error, reused) {
+                backend.note(now, took, outcome);
+            }
+        }
     }
     result
+}
+
+/// What a response says about its server.
+fn answer(head: &Response<()>) -> Outcome {
+    let status = head.status();
+    if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS {
+        return Outcome::Answered;
+    }
+    // A date is not understood: it would need a calendar, and clocks that agree.
+    let asked = head.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    asked.map_or(Outcome::Failed, |seconds| Outcome::FailedFor(Duration::from_secs(seconds)))
+}
+
+/// What an error says about the server: nothing, if the caller or the pool is at fault, or if a
+/// connection broke that had been idle.
+fn failure(error: &ExchangeError, reused: bool) -> Option<Outcome> {
+    match &error.kind {
+        ExchangeErrorKind::Timeout | ExchangeErrorKind::Protocol(_) => Some(Outcome::Failed),
+        ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof if !reused => Some(Outcome::Failed),
+        _ => None,
+    }
 }
 
 /// Counts a request of the pool, from its beginning to its end.
@@ -194,14 +223,20 @@ pub(super) fn count_timeout(hub: &Hub, error: &Error) {
 /// Counts the end of a request at its server.
 struct Sending<'a> {
     backend: &'a Backend,
-    /// `None`: it goes on, with the response's body.
-    outcome: Option<Count>,
+    since: Instant,
+    /// Whether there is a response. If so, it goes on, with that one's body.
+    ended: Option<bool>,
 }
 
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
-        if let Some(outcome) = self.outcome {
-            self.backend.tally.incr(outcome);
+        match self.ended {
+            Some(true) => {}
+            Some(false) => self.backend.tally.incr(Count::Failed),
+            None => {
+                self.backend.tally.incr(Count::Cancelled);
+                self.backend.note_abandoned(self.since);
+            }
         }
     }
 }
@@ -235,5 +270,31 @@ pub(super) fn failed(backend: &Backend, error: ExchangeError, unseen: bool) -> E
     match error.into_source() {
         Some(source) => seen.with_source(source),
         None => seen,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_tells_whether_its_server_can_serve_and_for_how_long_not() {
+        let after = |seconds| Outcome::FailedFor(Duration::from_secs(seconds));
+        let rows = [
+            (200, None, Outcome::Answered),
+            (404, None, Outcome::Answered),
+            (301, Some("30"), Outcome::Answered),
+            (429, None, Outcome::Failed),
+            (429, Some("30"), after(30)),
+            (500, None, Outcome::Failed),
+            (503, Some("0"), after(0)),
+            (503, Some("-1"), Outcome::Failed),
+            (503, Some("Fri, 31 Dec 1999 23:59:59 GMT"), Outcome::Failed),
+        ];
+        for (status, asked, outcome) in rows {
+            let head = Response::builder().status(status);
+            let head = asked.into_iter().fold(head, |head, asked| head.header(RETRY_AFTER, asked));
+            assert_eq!(answer(&head.body(()).unwrap()), outcome, "{status}, {asked:?}");
+        }
     }
 }

@@ -21,7 +21,7 @@ pub use self::shutdown::ShutdownReport;
 use crate::config::Limits;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::lockfree::histogram::Distribution;
-use crate::metrics::{Metrics, ServerStats};
+use crate::metrics::{Explanation, Metrics, ServerStats};
 use crate::select::Select;
 use crate::server::{Server, ServerId, redact};
 use crate::upstream::{CloseReason, Directory};
@@ -135,7 +135,11 @@ impl Pool {
         checkout::try_checkout(&self.inner.directory, select)
     }
 
-    /// Adds a server. If its URL is in the pool already, nothing changes, and its id is returned.
+    /// Adds a server. If one with the same URL is in the pool already, it stays, with the weight,
+    /// tags and tier of the new one, and its id is returned.
+    ///
+    /// One that was [removed](Self::remove_server), and whose last requests are still under way,
+    /// comes back as a new server, with a new id and connections of its own.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] if the pool is closed, [`ErrorKind::Config`] if the server's own limit
@@ -151,6 +155,15 @@ impl Pool {
     /// [`ErrorKind::NotFound`] if it is not, or no longer, in the pool.
     pub fn remove_server(&self, id: ServerId) -> Result<(), Error> {
         self.inner.directory.remove(id)
+    }
+
+    /// Changes a server's [weight](Server::weight), for the picks that follow. With 0 it is
+    /// drained: what is under way and in line ends as usual, and its idle connections expire.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if it is not, or no longer, in the pool.
+    pub fn set_weight(&self, id: ServerId, weight: u32) -> Result<(), Error> {
+        self.inner.directory.set_weight(id, weight)
     }
 
     /// Closes every connection that is idle now.
@@ -194,6 +207,27 @@ impl Pool {
     /// and nothing is changed. [`ErrorKind::Closed`] if the pool is closed.
     pub fn set_limits(&self, limits: Limits) -> Result<(), Error> {
         self.inner.directory.set_limits(limits)
+    }
+
+    /// Tells where the next request with these wishes would go, and why: the servers, what each
+    /// would cost, and why some are not picked from. It changes nothing: neither does a turn pass,
+    /// nor do the dice fall. Other requests may come between it and the next pick. A
+    /// [`Balancer`](crate::Balancer) of your own is asked.
+    ///
+    /// ```
+    /// use evenkeel::{Pool, Select, Server, Verdict};
+    ///
+    /// let server = Server::new("http://10.0.0.1")?;
+    /// let pool = Pool::builder().server(server.clone().weight(0)).build()?;
+    /// println!("{}", pool.explain(&Select::new()));
+    /// assert!(matches!(pool.explain(&Select::new()).verdict, Verdict::Nowhere(_)));
+    /// let id = pool.add_server(server)?;
+    /// assert_eq!(pool.explain(&Select::new()).verdict, Verdict::Connect(id));
+    /// # Ok::<(), evenkeel::Error>(())
+    /// ```
+    pub fn explain(&self, select: &Select) -> Explanation {
+        let directory = &*self.inner.directory;
+        directory.explain(&checkout::wish(directory, select, &mut Vec::new()))
     }
 
     /// What the pool has done and is doing.

@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::dialling::{Dialling, dial_failed};
-use super::directory::{Directory, Pick, closed};
+use super::directory::{Directory, closed};
 use super::lease::Lease;
 use super::limit::Limit;
+use super::pick::{Nobody, Pick};
 use super::tally::Count;
 use crate::conn::DialError;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::lockfree::permits::Refused;
 use crate::lockfree::ticket::{Granted, Ticket};
+use crate::select::Select;
 use crate::server::ServerId;
 
 /// What a caller wants, and what it has tried.
@@ -22,8 +24,8 @@ use crate::server::ServerId;
 pub(crate) struct Wish<'a> {
     /// Only this server will do.
     pub(crate) server: Option<ServerId>,
-    /// Higher is sooner.
-    pub(crate) class: u8,
+    /// What else the caller asks for.
+    pub(crate) select: &'a Select,
     /// How long the whole request may take.
     pub(crate) timeout: Option<Duration>,
     /// When the request began. A hit needs no precise time: without one, the clock is read when
@@ -129,7 +131,9 @@ async fn acquire_from(
                 let found = wait_at(&backend, &wish).await;
                 (backend, found)
             }
-            none => return Err(failed.unwrap_or_else(|| refusal(&none, wish.server))),
+            Pick::None(nobody) => {
+                return Err(failed.unwrap_or_else(|| refusal(nobody, &wish)));
+            }
         };
         while found.as_ref().is_ok_and(|lease| wish.distrusts(lease)) {
             found = renew(found, &backend, &wish).await;
@@ -216,10 +220,11 @@ impl Missed {
 async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Lease, Missed> {
     // Dropped last: by then all that had been granted here has been given back.
     let _told = Told(backend.clone());
-    let mut ticket = Ticket::enter(&**backend, wish.class).map_err(|refused| match refused {
-        Refused::Closed => Missed::Closed,
-        Refused::Full => Missed::Full,
-    })?;
+    let mut ticket =
+        Ticket::enter(&**backend, wish.select.priority).map_err(|refused| match refused {
+            Refused::Closed => Missed::Closed,
+            Refused::Full => Missed::Full,
+        })?;
     let mut limit = Limit::new(backend, wish.deadline());
     let mut since = None;
     let granted = poll_fn(|cx| {
@@ -263,15 +268,13 @@ fn record_wait(backend: &Backend, since: Instant) {
     hub.waits.record(nanos);
 }
 
-fn refusal(pick: &Pick, server: Option<ServerId>) -> Error {
-    let error = match (pick, server) {
-        (Pick::NotFound, Some(id)) => {
-            Error::new(ErrorKind::NotFound, format!("there is no server {id} in the pool"))
-        }
-        (Pick::Exhausted, _) => Error::new(ErrorKind::Connect, "no server could be reached"),
-        _ => Error::new(ErrorKind::NoServers, "the pool has no servers; add one with add_server"),
+fn refusal(nobody: Nobody, wish: &Wish<'_>) -> Error {
+    let kind = match nobody {
+        Nobody::NotFound => ErrorKind::NotFound,
+        Nobody::Exhausted if !wish.tried.is_empty() => ErrorKind::Connect,
+        _ => ErrorKind::NoServers,
     };
-    error.retry_safe(true)
+    Error::new(kind, nobody.message(wish)).retry_safe(true)
 }
 
 fn queue_full(backend: &Backend) -> Error {

@@ -11,6 +11,7 @@ use crate::lockfree::budget::{Budget, Terms};
 use crate::lockfree::counter::Max;
 use crate::lockfree::histogram::Histogram;
 use crate::lockfree::lifecycle::Lifecycle;
+use crate::lockfree::peak_ewma::TICK;
 use crate::lockfree::snapshot::Snapshot;
 use crate::lockfree::total::Total;
 use crate::policy::reuse::IdleLimits;
@@ -145,6 +146,15 @@ impl Hub {
     /// may find it to be a little later still.
     pub(crate) fn at(&self, tick: u64, now: Instant) -> Instant {
         now + Duration::from_millis(tick.saturating_sub(self.tick()).min(FAR_MILLIS))
+    }
+
+    /// `now` on the clock of the peaks, which goes round.
+    #[inline]
+    pub(crate) fn fine_tick(&self, now: Instant) -> u32 {
+        let since = now.saturating_duration_since(self.start);
+        #[expect(clippy::cast_possible_truncation, reason = "it goes round")]
+        let tick = (since.as_nanos() / u128::from(TICK)) as u32;
+        tick
     }
 
     /// Counts for the pool and for the server.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::backend::Backend;
 use super::directory::{Directory, closed};
 use super::lease::CloseReason;
+use super::roster::Roster;
 use crate::config::Limits;
 use crate::error::Error;
 use crate::lockfree::shrink;
@@ -20,7 +21,10 @@ impl Directory {
         self.hub.limits.update(|_| Change::Replace(limits, ()));
         // Replaced by its like, after the limits: a server that is added later finds the limits
         // set when it looks after entering, one that was added before is among these.
-        let servers = self.roster.update(|roster| Change::Replace(roster.clone(), roster.clone()));
+        let servers: Vec<Arc<Backend>> = self.roster.update(|roster| {
+            let same = Roster::new(roster.entries().to_vec(), &self.chooser);
+            Change::Replace(same, roster.backends().cloned().collect())
+        });
         self.hub.keep_up_shared();
         for backend in &servers {
             backend.keep_up();

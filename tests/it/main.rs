@@ -2,6 +2,7 @@
 //! run in a simulated world, the others over real sockets.
 
 mod bad_input;
+mod balancing;
 mod cancellation;
 mod checkout;
 mod limits;
@@ -12,11 +13,13 @@ mod pooling;
 mod regression;
 mod shutdown;
 mod sim_background;
+mod sim_balancing;
 mod sim_budget;
 mod sim_dial;
 mod sim_expiry;
 mod sim_handoff;
 mod sim_limits;
+mod sim_membership;
 mod sim_own_limits;
 mod sim_queue;
 mod sim_shed;

@@ -104,7 +104,10 @@ impl World {
     fn send_away(&mut self, at: usize) {
         if !self.models[at].closed {
             let waiting = self.models[at].waiting();
-            assert!(waiting > self.limits[at].waiting as usize, "sent away from a line with places");
+            assert!(
+                waiting > self.limits[at].waiting as usize,
+                "sent away from a line with places"
+            );
             let id = self.models[at].shed();
             return self.note(at, id, Gift::SentAway);
         }
