@@ -13,7 +13,7 @@ use http::{Method, header};
 use http_body::SizeHint;
 
 use crate::proto::h1::{
-    BodyEvent, BodyHint, Buffer, Exchange, HeadLimits, RequestHead, ResponseHead,
+    BodyEvent, BodyHint, Buffer, Exchange, Form, HeadLimits, RequestHead, ResponseHead,
 };
 
 pub use self::request::h1_roundtrip;
@@ -151,7 +151,14 @@ fn advance(
 
 fn start(method: &Method) -> Exchange {
     let headers = HeaderMap::new();
-    let head = RequestHead { method, base_path: "", path: "/", authority: "", headers: &headers };
+    let head = RequestHead {
+        method,
+        form: Form::Origin,
+        base_path: "",
+        path: "/",
+        authority: "",
+        headers: &headers,
+    };
     let body = BodyHint { ended: true, size: SizeHint::with_exact(0) };
     Exchange::start(&mut Buffer::default(), &head, &body).expect("a plain request")
 }

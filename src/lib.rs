@@ -171,6 +171,7 @@ pub use metrics::{Destroyed, Metrics, ServerStats};
 #[cfg(not(evenkeel_loom))]
 pub use pool::{
     Body, Builder, Checkout, ConnectionInfo, LeasedBody, Pool, ResponseInfo, ShutdownReport,
+    Timings, Upgraded,
 };
 #[cfg(not(evenkeel_loom))]
 pub use rt::{

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::{Config, Steps};
 use crate::server::ServerId;
 
 /// A caller's wishes for one request: which server, how urgent, how long.
@@ -21,6 +22,12 @@ pub struct Select {
     pub(crate) server: Option<ServerId>,
     pub(crate) priority: u8,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) queue_timeout: Option<Duration>,
+    pub(crate) absolute_form: bool,
+    write: Option<Duration>,
+    head: Option<Duration>,
+    body: Option<Duration>,
+    expect: Option<Duration>,
 }
 
 /// How many priority classes waiting callers are sorted into.
@@ -54,5 +61,63 @@ impl Select {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
+    }
+
+    /// How long to wait in line, instead of the pool's `queue_timeout`.
+    #[must_use]
+    pub fn queue_timeout(mut self, timeout: Duration) -> Self {
+        self.queue_timeout = Some(timeout);
+        self
+    }
+
+    /// How long the server may take nothing of the request, instead of the pool's `write_timeout`.
+    #[must_use]
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.write = Some(timeout);
+        self
+    }
+
+    /// How long to wait for the response's head once the request is sent, instead of the pool's
+    /// `response_head_timeout`.
+    #[must_use]
+    pub fn response_head_timeout(mut self, timeout: Duration) -> Self {
+        self.head = Some(timeout);
+        self
+    }
+
+    /// How long to wait for more of the response's body, instead of the pool's
+    /// `body_read_timeout`.
+    #[must_use]
+    pub fn body_read_timeout(mut self, timeout: Duration) -> Self {
+        self.body = Some(timeout);
+        self
+    }
+
+    /// How long a body waits for a `100 Continue` that was asked for, instead of the pool's
+    /// `expect_timeout`.
+    #[must_use]
+    pub fn expect_timeout(mut self, timeout: Duration) -> Self {
+        self.expect = Some(timeout);
+        self
+    }
+
+    /// The server is a proxy: the request's target is sent as a whole URL. A URL may then lead
+    /// anywhere, and its authority is the `Host`; a path leads to the server itself. The scheme
+    /// must be `http`.
+    #[must_use]
+    pub fn absolute_form(mut self) -> Self {
+        self.absolute_form = true;
+        self
+    }
+
+    /// The times of each step, if one of them is not the pool's.
+    pub(crate) fn steps(&self, config: &Config) -> Option<Steps> {
+        let own = [self.write, self.head, self.body, self.expect];
+        own.iter().any(Option::is_some).then(|| Steps {
+            write: self.write.or(config.write_timeout),
+            head: self.head.or(config.response_head_timeout),
+            body: self.body.or(config.body_read_timeout),
+            expect: self.expect.unwrap_or(config.expect_timeout),
+        })
     }
 }

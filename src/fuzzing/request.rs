@@ -5,7 +5,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http_body::SizeHint;
 
-use crate::proto::h1::{BodyHint, Buffer, Exchange, RequestHead};
+use crate::proto::h1::{BodyHint, Buffer, Exchange, Form, RequestHead};
 
 /// An arbitrary request is refused, or parses back as itself: line, fields and body.
 ///
@@ -20,6 +20,7 @@ pub fn h1_roundtrip(input: &[u8]) {
     };
     let head = RequestHead {
         method: &method,
+        form: Form::Origin,
         base_path: "/base",
         path: path.as_str(),
         authority: "authority",
@@ -43,6 +44,7 @@ pub(super) fn chunks(body: &[u8], piece: usize) -> Vec<u8> {
     let headers = HeaderMap::new();
     let head = RequestHead {
         method: &Method::POST,
+        form: Form::Origin,
         base_path: "",
         path: "/",
         authority: "",

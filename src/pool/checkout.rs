@@ -9,6 +9,7 @@ use http::{Request, Response};
 
 use super::body::{Body, LeasedBody};
 use super::exchange::{self, Plan, ResponseInfo, Running};
+use super::upgraded::Upgraded;
 use crate::error::{BoxError, Error, ErrorKind, Phase};
 use crate::lockfree::lifecycle::State;
 use crate::policy::retry::is_idempotent;
@@ -116,6 +117,18 @@ impl Checkout {
         Ok(head.map(|()| Body::incoming(self.lease, ok, 1)))
     }
 
+    /// The connection as a plain byte stream, if the last response to [`send`](Self::send) has
+    /// turned it into one: see [`Upgraded`].
+    ///
+    /// # Errors
+    /// The checkout itself, if the connection still speaks HTTP.
+    pub fn into_upgraded(self) -> Result<Upgraded, Self> {
+        if self.lease.conn_ref().is_tunnel() {
+            return Ok(Upgraded::new(self.lease));
+        }
+        Err(self)
+    }
+
     /// Closes the connection instead of giving it back.
     pub fn discard(self) {
         self.lease.close(CloseReason::Discarded);
@@ -158,7 +171,10 @@ impl Checkout {
                            to its end, or one side closes";
             return Err(Error::new(ErrorKind::Request, message).retry_safe(true));
         }
-        let plan = Plan::new(&directory, &parts)?;
+        let plan = match Plan::new(&directory, &parts) {
+            Ok(plan) => plan,
+            Err(error) => return Err(error.with_request(parts)),
+        };
         if plan.server.is_some_and(|server| server != self.server_id()) {
             let message = "the request leads to another server than this connection";
             return Err(Error::new(ErrorKind::Request, message).retry_safe(true));
@@ -166,11 +182,11 @@ impl Checkout {
         let reused = self.lease.conn_ref().uses() > 0;
         let mut running = Running::begin(&directory.hub);
         match exchange::exchange(&mut self.lease, &parts, &plan, body).await {
-            Ok(mut head) => {
+            Ok((mut head, timings)) => {
                 running.goes_on();
                 let backend = self.lease.backend();
                 let url = backend.server.shared_url().clone();
-                let info = ResponseInfo { server: backend.id, url, attempts: 1, reused };
+                let info = ResponseInfo { server: backend.id, url, attempts: 1, reused, timings };
                 drop(head.extensions_mut().insert(info));
                 Ok(head)
             }
@@ -179,8 +195,9 @@ impl Checkout {
                 if attempt.broken {
                     self.lease.mark_broken();
                 }
-                let error = exchange::failed(self.lease.backend(), error, attempt.is_unseen());
-                Err(running.failed(error.after_attempts(1)))
+                let error = exchange::failed(&self.lease, error, attempt.is_unseen());
+                let error = running.failed(error.after_attempts(1));
+                Err(if attempt.body_whole { error.with_request(parts) } else { error })
             }
         }
     }

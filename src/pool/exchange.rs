@@ -2,12 +2,13 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use http::{Response, Uri};
+use http::{Method, Response, Uri};
 
-use crate::conn::{ExchangeError, ExchangeErrorKind, RequestHead};
+use crate::config::Steps;
+use crate::conn::{ExchangeError, ExchangeErrorKind, Form, RequestHead};
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::policy::retry::Attempt;
 use crate::select::Select;
@@ -26,6 +27,20 @@ pub struct ResponseInfo {
     pub attempts: u32,
     /// Whether the connection was open already, and not made for this request.
     pub reused: bool,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// How long each step took until the head of the response was there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timings {
+    /// Waiting for a connection, earlier attempts included; zero if one was idle.
+    pub queue: Duration,
+    /// Resolving and connecting; zero if the connection was not made for this request.
+    pub connect: Duration,
+    /// From the request's first byte to the response's head.
+    pub head: Duration,
 }
 
 /// Where a request goes, and until when.
@@ -34,6 +49,10 @@ pub(super) struct Plan {
     pub(super) class: u8,
     pub(super) now: Instant,
     pub(super) deadline: Option<Instant>,
+    queue_until: Option<Instant>,
+    /// The times of the exchange's steps, if they are not the pool's.
+    steps: Option<Box<Steps>>,
+    form: Form,
     /// The path is to be sent as it is, without the server's base path.
     verbatim: bool,
 }
@@ -43,6 +62,16 @@ impl Plan {
     pub(super) fn new(directory: &Directory, parts: &Parts) -> Result<Self, Error> {
         let select = parts.extensions.get::<Select>();
         let mut plan = Self::of(&directory.hub, select);
+        if parts.method == Method::CONNECT {
+            // Its URI names the end of the tunnel, and any server is a way there.
+            return Ok(plan);
+        }
+        if select.is_some_and(|select| select.absolute_form) {
+            plan.form = Form::Absolute;
+            plan.verbatim = parts.uri.authority().is_some();
+            absolute(&parts.uri)?;
+            return Ok(plan);
+        }
         if let Some(server) = origin(directory, &parts.uri)? {
             if plan.server.is_some_and(|wanted| wanted != server) {
                 return Err(refuse("the URL leads to another server than the one selected"));
@@ -61,6 +90,12 @@ impl Plan {
             class: select.map_or(0, |select| select.priority),
             // A timeout beyond the clock's end is none.
             deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
+            queue_until: select
+                .and_then(|select| select.queue_timeout)
+                .or(hub.config.queue_timeout)
+                .and_then(|timeout| now.checked_add(timeout)),
+            steps: select.and_then(|select| select.steps(&hub.config)).map(Box::new),
+            form: Form::Origin,
             now,
             verbatim: false,
         }
@@ -74,6 +109,7 @@ impl Plan {
             server: self.server,
             class: self.class,
             deadline: self.deadline,
+            queue_until: self.queue_until,
             now: self.now,
             tried,
             fresh: false,
@@ -82,13 +118,34 @@ impl Plan {
     }
 }
 
+/// Checks a target that is to be sent as a URL.
+fn absolute(uri: &Uri) -> Result<(), Error> {
+    let Some(authority) = uri.authority() else {
+        return is_path(uri);
+    };
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-4.2.4
+    //# A sender MUST NOT generate the userinfo subcomponent (and its "@" delimiter) when an "http"
+    //# or "https" URI reference is generated within a message as a target URI or field value.
+    if authority.as_str().contains('@') {
+        return Err(refuse("user info does not belong in a request's URL"));
+    }
+    match uri.scheme_str() {
+        Some("http") => Ok(()),
+        _ => Err(refuse("only an http URL can be sent to a proxy as it is")),
+    }
+}
+
+fn is_path(uri: &Uri) -> Result<(), Error> {
+    match uri.path() {
+        path if path.starts_with('/') || path == "*" => Ok(()),
+        _ => Err(refuse("the request has no path")),
+    }
+}
+
 /// The server that an absolute URL names; `None` for a path.
 fn origin(directory: &Directory, uri: &Uri) -> Result<Option<ServerId>, Error> {
     let Some(authority) = uri.authority() else {
-        return match uri.path() {
-            path if path.starts_with('/') || path == "*" => Ok(None),
-            _ => Err(refuse("the request has no path")),
-        };
+        return is_path(uri).map(|()| None);
     };
     let Some(scheme) = uri.scheme_str() else {
         return Err(refuse("write a path that begins with /, or an absolute URL"));
@@ -118,33 +175,52 @@ pub(super) async fn exchange<B>(
     parts: &Parts,
     plan: &Plan,
     body: Pin<&mut B>,
-) -> Result<Response<()>, ExchangeError>
+) -> Result<(Response<()>, Timings), ExchangeError>
 where
     B: http_body::Body,
     B::Error: Into<BoxError>,
 {
-    let since = if lease.is_direct() { plan.now } else { lease.backend().hub.now() };
+    let direct = lease.is_direct();
+    let since = if direct { plan.now } else { lease.backend().hub.now() };
+    let connect = lease.connect_time();
     let (conn, backend) = lease.split();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+    //# If the target URI includes an authority component, then a client MUST send a field value
+    //# for Host that is identical to that authority component, excluding any userinfo
+    //# subcomponent and its "@" delimiter
+    let authority = match parts.uri.authority() {
+        Some(named) if plan.form == Form::Absolute => named.as_str(),
+        named if parts.method == Method::CONNECT => named.map_or("", |named| named.as_str()),
+        // Either there is none, or it is that of the server.
+        _ => backend.server.authority(),
+    };
     let head = RequestHead {
         method: &parts.method,
+        form: plan.form,
         base_path: if plan.verbatim { "" } else { backend.server.base_path() },
         path,
-        authority: backend.server.authority(),
+        authority,
         headers: &parts.headers,
     };
     let mut sending = Sending { backend, outcome: Some(Count::Cancelled) };
     backend.tally.incr(Count::Requests);
-    let result = conn.request(&head, body, plan.deadline).await;
-    match &result {
-        Ok(_) => {
+    match conn.request(&head, body, plan.deadline, plan.steps.clone()).await {
+        Ok(response) => {
             sending.outcome = None;
             let took = backend.hub.now().saturating_duration_since(since);
             backend.response_time.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+            let queue = match direct {
+                true => Duration::ZERO,
+                false => since.saturating_duration_since(plan.now).saturating_sub(connect),
+            };
+            Ok((response, Timings { queue, connect, head: took }))
         }
-        Err(_) => sending.outcome = Some(Count::Failed),
+        Err(error) => {
+            sending.outcome = Some(Count::Failed);
+            Err(error)
+        }
     }
-    result
 }
 
 /// Counts a request of the pool, from its beginning to its end.
@@ -214,9 +290,9 @@ pub(super) fn attempt(error: &ExchangeError, reused: bool, idempotent: bool) -> 
 }
 
 /// The error as the caller sees it.
-pub(super) fn failed(backend: &Backend, error: ExchangeError, unseen: bool) -> Error {
+pub(super) fn failed(lease: &Lease, error: ExchangeError, unseen: bool) -> Error {
     let kind = match &error.kind {
-        ExchangeErrorKind::Timeout => ErrorKind::Timeout,
+        ExchangeErrorKind::Timeout | ExchangeErrorKind::Stall => ErrorKind::Timeout,
         ExchangeErrorKind::Cut => ErrorKind::Closed,
         ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof => ErrorKind::Reset,
         ExchangeErrorKind::Protocol(_) => ErrorKind::Protocol,
@@ -225,7 +301,8 @@ pub(super) fn failed(backend: &Backend, error: ExchangeError, unseen: bool) -> E
     };
     let seen = Error::new(kind, error.message())
         .at(error.phase)
-        .of_server(backend.server.shared_url())
+        .of_server(lease.backend().server.shared_url())
+        .on_reused(lease.conn_ref().uses() > 1)
         .retry_safe(unseen);
     match error.into_source() {
         Some(source) => seen.with_source(source),

@@ -27,6 +27,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) class: u8,
     /// Of the whole request.
     pub(crate) deadline: Option<Instant>,
+    /// Until when to wait in line, at most.
+    pub(crate) queue_until: Option<Instant>,
     /// When the request began.
     pub(crate) now: Instant,
     /// Servers that could not be connected to.
@@ -46,6 +48,13 @@ impl Wish<'_> {
     /// `began`. One that was parked in that very tick may have been there before it.
     fn distrusts(&self, began: u64, since: u64) -> bool {
         self.fresh && since <= began
+    }
+
+    fn end_of_wait(&self) -> Option<Instant> {
+        match (self.deadline, self.queue_until) {
+            (Some(deadline), Some(until)) => Some(deadline.min(until)),
+            (deadline, until) => deadline.or(until),
+        }
     }
 
     /// How many servers have been tried.
@@ -194,7 +203,7 @@ async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Found, Misse
         Refused::Closed => Missed::Closed,
         Refused::Full => Missed::Full,
     })?;
-    let mut limit = Limit::new(backend, wish.deadline);
+    let mut limit = Limit::new(backend, wish.end_of_wait());
     let mut since = None;
     let granted = poll_fn(|cx| {
         if let Poll::Ready(granted) = ticket.poll(cx.waker()) {

@@ -95,7 +95,8 @@ fn open(
         let mut opening = Opening::new(permit);
         let backend = opening.backend.clone();
         let (hub, server) = (&backend.hub, &backend.server);
-        let limit = hub.now() + hub.config.connect_timeout;
+        let began = hub.now();
+        let limit = began + hub.config.connect_timeout;
         let limit = deadline.map_or(limit, |deadline| deadline.min(limit));
         let keep_alive = hub.config.keep_alive_timeout;
         let dialled = dial(hub.runtime(), server.host(), server.port(), keep_alive, limit).await;
@@ -103,7 +104,7 @@ fn open(
             Ok(transport) => {
                 let slot = opening.permit.connected(thread_hint());
                 opening.outcome = Count::Created;
-                Ok(Opened { lease: Lease::born(backend, transport, slot), opening })
+                Ok(Opened { lease: Lease::born(backend, transport, slot, began), opening })
             }
             Err(error) => {
                 opening.outcome = Count::DialErrors;

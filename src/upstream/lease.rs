@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::hub::Hub;
@@ -36,24 +37,34 @@ pub(crate) struct Lease {
     reused: bool,
     /// It was idle, and nobody had to wait for it.
     direct: bool,
+    /// How long it took to make, if it was made for this loan.
+    connect: Duration,
     /// What the connection is closed for, if it may not be used again.
     close: Option<CloseReason>,
 }
 
 impl Lease {
     /// A new connection's first loan.
-    pub(super) fn born(backend: Arc<Backend>, transport: Box<dyn Transport>, slot: Slot) -> Self {
+    pub(super) fn born(
+        backend: Arc<Backend>,
+        transport: Box<dyn Transport>,
+        slot: Slot,
+        began: Instant,
+    ) -> Self {
         let hub = &backend.hub;
         let signal = backend.signal(&slot);
-        let conn = Conn::new(transport, hub.conns.clone(), signal, hub.now());
+        let now = hub.now();
+        let connect = now.saturating_duration_since(began);
+        let conn = Conn::new(transport, hub.conns.clone(), signal, now);
         let held = Box::new(Held { conn, home: Arc::new(Home { backend }) });
-        Self { held: Some((held, slot)), reused: false, direct: false, close: None }
+        Self { held: Some((held, slot)), reused: false, direct: false, connect, close: None }
     }
 
     /// A loan of a connection that was parked, or has just been handed over.
     pub(super) fn of(parked: Parked<Box<Held>>) -> Self {
         let held = Some((parked.value, parked.slot));
-        let lease = Self { held, reused: true, direct: false, close: None };
+        let (reused, connect) = (true, Duration::ZERO);
+        let lease = Self { held, reused, direct: false, connect, close: None };
         lease.backend().hub.tally.add(Count::Unparked, 1);
         lease
     }
@@ -121,6 +132,11 @@ impl Lease {
     /// Whether the connection was had at once.
     pub(crate) fn is_direct(&self) -> bool {
         self.direct
+    }
+
+    /// How long resolving and connecting took; zero if it was not for this loan.
+    pub(crate) fn connect_time(&self) -> Duration {
+        self.connect
     }
 
     pub(crate) fn backend(&self) -> &Arc<Backend> {

@@ -135,7 +135,7 @@ fn there_is_nothing_to_drain_before_the_head() {
     {
         let headers = HeaderMap::new();
         let (head, mut body) = (double::get(&headers), double::empty());
-        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None, None));
         assert!(double::poll(request.as_mut()).is_pending());
     }
     world.wire.answers("HTTP/1.1 204 No Content\r\n\r\n");

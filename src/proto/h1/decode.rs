@@ -37,10 +37,10 @@ pub(crate) struct ResponseHead {
 pub(crate) enum Decoded {
     /// Less than a head.
     Partial,
-    /// An interim response, `len` bytes long.
-    Interim { len: usize },
-    /// A final response, `len` bytes long.
-    Final { len: usize, head: ResponseHead },
+    /// An interim response, `len` bytes long. Not 101, which ends the exchange.
+    Interim { len: usize, status: StatusCode, strict: bool },
+    /// A final response, or 101, `len` bytes long. It is strict if every line ends with CRLF.
+    Final { len: usize, head: ResponseHead, strict: bool },
 }
 
 /// Most heads fit; only one that does not costs an allocation for the parser's table.
@@ -82,7 +82,7 @@ impl HeadDecoder {
         let decoded = parse(input, limits)?;
         let len = match &decoded {
             Decoded::Partial => input.len(),
-            Decoded::Interim { len } | Decoded::Final { len, .. } => *len,
+            Decoded::Interim { len, .. } | Decoded::Final { len, .. } => *len,
         };
         check_length(len, limits)?;
         Ok(decoded)
@@ -136,15 +136,32 @@ fn parse_into<'input>(
 fn finish(response: &httparse::Response<'_, '_>, bytes: &[u8]) -> Result<Decoded, ProtocolError> {
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(ProtocolError::Head)?;
-    if status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(ProtocolError::Upgrade);
-    }
-    if status.is_informational() {
-        return Ok(Decoded::Interim { len: bytes.len() });
+    let (len, strict) = (bytes.len(), has_strict_lines(response.headers, bytes));
+    if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Decoded::Interim { len, status, strict });
     }
     let version = if response.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
     let headers = fields(response.headers, bytes).ok_or(ProtocolError::Head)?;
-    Ok(Decoded::Final { len: bytes.len(), head: ResponseHead { version, status, headers } })
+    Ok(Decoded::Final { len, head: ResponseHead { version, status, headers }, strict })
+}
+
+/// Whether every line of a parsed head ends with CRLF. Each name begins a line, so the line before
+/// it is seen by the two bytes before it; nothing is scanned.
+//= https://www.rfc-editor.org/rfc/rfc9112#section-2.2
+//# Although the line terminator for the start-line and fields is the sequence CRLF, a recipient MAY
+//# recognize a single LF as a line terminator and ignore any preceding CR.
+// We do. But hops that differ about it can be played off against each other, so nothing that
+// follows such a head is believed.
+//= https://www.rfc-editor.org/rfc/rfc9112#section-2.2
+//# A recipient of such a bare CR MUST consider that element to be invalid or replace each bare CR
+//# with SP before processing the element or forwarding the message.
+// The parser refuses it.
+fn has_strict_lines(parsed: &[Header<'_>], bytes: &[u8]) -> bool {
+    let begins_strictly = |field: &Header<'_>| {
+        let at = field.name.as_ptr().addr() - bytes.as_ptr().addr();
+        bytes[..at].ends_with(b"\r\n")
+    };
+    bytes.ends_with(b"\r\n\r\n") && parsed.iter().all(begins_strictly)
 }
 
 /// Makes a map of parsed fields, whose values all are slices of one copy of `bytes`.
