@@ -74,12 +74,14 @@ impl Conn {
         }
     }
 
+    #[inline]
     fn next_event(&mut self) -> Result<BodyEvent, Failed> {
         let (used, event) = self.exchange.body(self.input.data())?;
         self.input.consume(used);
         Ok(event)
     }
 
+    #[inline]
     fn took(&mut self, n: usize) {
         self.input.consume(n);
         self.exchange.took(n);

@@ -51,6 +51,7 @@ impl Pace {
 
 impl Conn {
     /// What comes first in each poll that may touch the socket; `signal.rs` says why first.
+    #[inline]
     pub(super) fn look(&mut self, cx: &Context<'_>) -> Result<(), Failed> {
         self.wakers.signal.register(cx.waker());
         self.check()
@@ -58,6 +59,7 @@ impl Conn {
 
     /// Whether the exchange may go on. The end of a step is judged only by
     /// [`wait`](Self::wait), when it is known that there is nothing to read or to write.
+    #[inline]
     pub(super) fn check(&mut self) -> Result<(), Failed> {
         if self.wakers.signal.is_cut() {
             return Err(Failed::Cut);
@@ -76,9 +78,9 @@ impl Conn {
         let turn_is_over = std::mem::take(&mut self.turn).is_over();
         // Whoever makes way for others has made progress.
         let end = if turn_is_over { None } else { self.end_of(step) };
-        let until = match (self.deadline, end) {
-            (Some(deadline), Some(end)) => Some(deadline.min(end)),
-            (deadline, end) => deadline.or(end),
+        let until = match end {
+            None => self.deadline,
+            Some(end) => Some(self.deadline.map_or(end, |deadline| deadline.min(end))),
         };
         let clock = self.shared.runtime.timer();
         let passed = match until {
@@ -88,7 +90,7 @@ impl Conn {
             Some(until) => self.alarm.wait(clock, &self.wakers.timer, until),
         };
         if passed {
-            let whole = until == self.deadline;
+            let whole = end.is_none() || until == self.deadline;
             return Poll::Ready(Err(if whole { Failed::Timeout } else { Failed::Stall }));
         }
         if turn_is_over {
@@ -98,8 +100,14 @@ impl Conn {
     }
 
     /// When the step is to be over, if it is timed at all.
+    #[inline]
     fn end_of(&mut self, step: Step) -> Option<Instant> {
         let limit = self.limit_of(step)?;
+        self.end_after(step, limit)
+    }
+
+    #[cold]
+    fn end_after(&mut self, step: Step, limit: Duration) -> Option<Instant> {
         if self.pace.step != step {
             self.pace.step = step;
             self.pace.end = None;

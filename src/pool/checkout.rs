@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::{Request, Response};
 
 use super::body::{Body, LeasedBody};
-use super::exchange::{self, Plan, ResponseInfo, Running};
+use super::exchange::{self, Nth, Plan, Running};
 use super::upgraded::Upgraded;
 use crate::error::{BoxError, Error, ErrorKind, Phase};
 use crate::lockfree::lifecycle::State;
@@ -181,13 +181,11 @@ impl Checkout {
         }
         let reused = self.lease.conn_ref().uses() > 0;
         let mut running = Running::begin(&directory.hub);
-        match exchange::exchange(&mut self.lease, &parts, &plan, body).await {
-            Ok((mut head, timings)) => {
+        match exchange::exchange(&mut self.lease, &parts, &plan, body, Nth { number: 1, reused })
+            .await
+        {
+            Ok(head) => {
                 running.goes_on();
-                let backend = self.lease.backend();
-                let url = backend.server.shared_url().clone();
-                let info = ResponseInfo { server: backend.id, url, attempts: 1, reused, timings };
-                drop(head.extensions_mut().insert(info));
                 Ok(head)
             }
             Err(error) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
+use http::uri::Authority;
 use http::{Method, Response, Uri};
 
 use crate::config::Steps;
@@ -64,6 +65,7 @@ impl Plan {
         let mut plan = Self::of(&directory.hub, select);
         if parts.method == Method::CONNECT {
             // Its URI names the end of the tunnel, and any server is a way there.
+            plan.form = Form::Authority;
             return Ok(plan);
         }
         if select.is_some_and(|select| select.absolute_form) {
@@ -135,6 +137,10 @@ fn absolute(uri: &Uri) -> Result<(), Error> {
     }
 }
 
+fn named(uri: &Uri) -> Option<&str> {
+    uri.authority().map(Authority::as_str)
+}
+
 fn is_path(uri: &Uri) -> Result<(), Error> {
     match uri.path() {
         path if path.starts_with('/') || path == "*" => Ok(()),
@@ -166,6 +172,15 @@ fn refuse(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Request, message).retry_safe(true)
 }
 
+/// Which try of a request it is.
+#[derive(Clone, Copy)]
+pub(super) struct Nth {
+    /// The first is 1.
+    pub(super) number: u32,
+    /// The connection was open already.
+    pub(super) reused: bool,
+}
+
 /// Sends the request over the connection, and reads the response's head.
 ///
 /// If this future is dropped, the server's count of requests balances, and the connection is
@@ -175,7 +190,8 @@ pub(super) async fn exchange<B>(
     parts: &Parts,
     plan: &Plan,
     body: Pin<&mut B>,
-) -> Result<(Response<()>, Timings), ExchangeError>
+    attempt: Nth,
+) -> Result<Response<()>, ExchangeError>
 where
     B: http_body::Body,
     B::Error: Into<BoxError>,
@@ -189,11 +205,11 @@ where
     //# If the target URI includes an authority component, then a client MUST send a field value
     //# for Host that is identical to that authority component, excluding any userinfo
     //# subcomponent and its "@" delimiter
-    let authority = match parts.uri.authority() {
-        Some(named) if plan.form == Form::Absolute => named.as_str(),
-        named if parts.method == Method::CONNECT => named.map_or("", |named| named.as_str()),
-        // Either there is none, or it is that of the server.
-        _ => backend.server.authority(),
+    let authority = match plan.form {
+        // Either the URI has none, or it is that of the server.
+        Form::Origin => backend.server.authority(),
+        Form::Absolute => named(&parts.uri).unwrap_or(backend.server.authority()),
+        Form::Authority => named(&parts.uri).unwrap_or_default(),
     };
     let head = RequestHead {
         method: &parts.method,
@@ -205,7 +221,8 @@ where
     };
     let mut sending = Sending { backend, outcome: Some(Count::Cancelled) };
     backend.tally.incr(Count::Requests);
-    match conn.request(&head, body, plan.deadline, plan.steps.clone()).await {
+    let mut result = conn.request(&head, body, plan.deadline, plan.steps.clone()).await;
+    match &mut result {
         Ok(response) => {
             sending.outcome = None;
             let took = backend.hub.now().saturating_duration_since(since);
@@ -214,13 +231,18 @@ where
                 true => Duration::ZERO,
                 false => since.saturating_duration_since(plan.now).saturating_sub(connect),
             };
-            Ok((response, Timings { queue, connect, head: took }))
+            let info = ResponseInfo {
+                server: backend.id,
+                url: backend.server.shared_url().clone(),
+                attempts: attempt.number,
+                reused: attempt.reused,
+                timings: Timings { queue, connect, head: took },
+            };
+            drop(response.extensions_mut().insert(info));
         }
-        Err(error) => {
-            sending.outcome = Some(Count::Failed);
-            Err(error)
-        }
+        Err(_) => sending.outcome = Some(Count::Failed),
     }
+    result
 }
 
 /// Counts a request of the pool, from its beginning to its end.

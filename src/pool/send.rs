@@ -5,7 +5,7 @@ use std::pin::pin;
 use http::{Request, Response};
 
 use super::body::Body;
-use super::exchange::{self, Plan, ResponseInfo, Running};
+use super::exchange::{self, Nth, Plan, Running};
 use crate::error::{BoxError, Error};
 use crate::policy::retry::is_idempotent;
 use crate::server::ServerId;
@@ -48,20 +48,12 @@ where
         };
         let attempts = attempts(broken, &tried) + 1;
         let reused = lease.is_reused();
-        match exchange::exchange(&mut lease, &parts, &plan, body.as_mut()).await {
-            Ok((head, timings)) => {
+        let nth = Nth { number: attempts, reused };
+        match exchange::exchange(&mut lease, &parts, &plan, body.as_mut(), nth).await {
+            Ok(head) => {
                 running.goes_on();
-                let info = ResponseInfo {
-                    server: lease.backend().id,
-                    url: lease.backend().server.shared_url().clone(),
-                    attempts,
-                    reused,
-                    timings,
-                };
                 let ok = !head.status().is_server_error();
-                let mut response = head.map(|()| Body::incoming(lease, ok, attempts));
-                drop(response.extensions_mut().insert(info));
-                return Ok(response);
+                return Ok(head.map(|()| Body::incoming(lease, ok, attempts)));
             }
             Err(error) => {
                 let attempt = exchange::attempt(&error, reused, is_idempotent(&parts.method));

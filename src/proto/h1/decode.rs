@@ -79,13 +79,8 @@ impl HeadDecoder {
             return check_length(input.len(), limits).map(|()| Decoded::Partial);
         }
         self.scanned = input.len();
-        let decoded = parse(input, limits)?;
-        let len = match &decoded {
-            Decoded::Partial => input.len(),
-            Decoded::Interim { len, .. } | Decoded::Final { len, .. } => *len,
-        };
-        check_length(len, limits)?;
-        Ok(decoded)
+        let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
+        parse(input, limits, &mut usual[..USUAL_FIELDS.min(limits.max_fields)])
     }
 }
 
@@ -100,36 +95,37 @@ fn end_of_head(input: &[u8], scanned: usize) -> bool {
     tail.windows(2).any(|pair| pair == b"\n\n") || tail.windows(3).any(|three| three == b"\n\r\n")
 }
 
-fn parse(input: &[u8], limits: &HeadLimits) -> Result<Decoded, ProtocolError> {
-    let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
-    let table = &mut usual[..USUAL_FIELDS.min(limits.max_fields)];
-    match parse_into(table, input) {
-        Err(httparse::Error::TooManyHeaders) if limits.max_fields > USUAL_FIELDS => {
-            let mut large = vec![MaybeUninit::uninit(); limits.max_fields];
-            parse_into(&mut large, input)
+fn parse<'input>(
+    input: &'input [u8],
+    limits: &HeadLimits,
+    table: &mut [MaybeUninit<Header<'input>>],
+) -> Result<Decoded, ProtocolError> {
+    let fields = table.len();
+    let mut response = httparse::Response::new(&mut []);
+    // Each leniency that the parser knows stays off: no blank before a colon, no folded lines, no
+    // skipping of bad ones. RFC 9112 section 5.1 makes the first a known way to smuggle.
+    let config = ParserConfig::default();
+    match config.parse_response_with_uninit_headers(&mut response, input, table) {
+        Ok(Status::Partial) => check_length(input.len(), limits).map(|()| Decoded::Partial),
+        Ok(Status::Complete(len)) => {
+            check_length(len, limits)?;
+            finish(&response, &input[..len])
         }
-        other => other,
+        Err(httparse::Error::TooManyHeaders) if fields < limits.max_fields => {
+            parse(input, limits, &mut vec![MaybeUninit::uninit(); limits.max_fields])
+        }
+        Err(error) => Err(refusal(error, input)),
     }
-    .map_err(|error| match error {
+}
+
+#[cold]
+fn refusal(error: httparse::Error, input: &[u8]) -> ProtocolError {
+    match error {
         httparse::Error::TooManyHeaders => ProtocolError::TooManyFields,
         httparse::Error::Version => ProtocolError::NotHttp1,
         // A line that begins with a blank is reported as a bad name or value; say what it is.
         _ if is_folded(input) => ProtocolError::Folded,
         _ => ProtocolError::Head,
-    })?
-}
-
-fn parse_into<'input>(
-    table: &mut [MaybeUninit<Header<'input>>],
-    input: &'input [u8],
-) -> Result<Result<Decoded, ProtocolError>, httparse::Error> {
-    let mut response = httparse::Response::new(&mut []);
-    // Each leniency that the parser knows stays off: no blank before a colon, no folded lines, no
-    // skipping of bad ones. RFC 9112 section 5.1 makes the first a known way to smuggle.
-    let config = ParserConfig::default();
-    match config.parse_response_with_uninit_headers(&mut response, input, table)? {
-        Status::Partial => Ok(Ok(Decoded::Partial)),
-        Status::Complete(len) => Ok(finish(&response, &input[..len])),
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
-/// How the target is written, other than for CONNECT, whose target is the authority.
+/// How the target is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Form {
     /// As a path, to the server that it leads to.
@@ -30,6 +30,8 @@ pub(crate) enum Form {
     Origin,
     /// As a URL, to a proxy.
     Absolute,
+    /// As a host and a port: for CONNECT, and nothing else.
+    Authority,
 }
 
 /// What is known of a request's body before its first byte.
@@ -98,6 +100,7 @@ pub(crate) fn request(
     head: &RequestHead<'_>,
     body: &BodyHint,
 ) -> Result<Encoded, EncodeError> {
+    debug_assert_eq!(head.form == Form::Authority, head.method == Method::CONNECT);
     let present = Present::of(head.headers);
     let framing = frame(head, body, present)?;
     let expects = present.expect && expects_continue(head, framing)?;
@@ -132,8 +135,8 @@ pub(crate) fn request(
     //# connection
     let close =
         present.connection && framing::has_token(head.headers, &header::CONNECTION, "close");
-    let (asked_with_head, connect) = (head.method == Method::HEAD, head.method == Method::CONNECT);
-    let asked = Asked { head: asked_with_head, connect, upgrade };
+    let connect = head.form == Form::Authority;
+    let asked = Asked { head: head.method == Method::HEAD, connect, upgrade };
     Ok(Encoded { sending, close, expects, asked })
 }
 
@@ -222,7 +225,7 @@ fn put_target(out: &mut Buffer, head: &RequestHead<'_>) -> Result<(), EncodeErro
     //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2.3
     //# When making a CONNECT request to establish a tunnel through one or more proxies, a client
     //# MUST send only the host and port of the tunnel destination as the request-target.
-    if head.method == Method::CONNECT {
+    if head.form == Form::Authority {
         return put_tunnel(out, head.authority);
     }
     //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2.4

@@ -35,8 +35,6 @@ enum Receiving {
     Chunked(ChunkedDecoder),
     Close,
     Done,
-    /// What comes now is not HTTP any more.
-    Tunnel,
     /// The peer broke the protocol; it stays broken.
     Failed(ProtocolError),
 }
@@ -58,6 +56,8 @@ pub(crate) struct Exchange {
     interim: u32,
     interim_bytes: usize,
     keep_alive: Option<Duration>,
+    /// What comes behind the response is not HTTP any more.
+    tunnel: bool,
 }
 
 /// A connection's state before its first exchange: as if one had just ended well.
@@ -72,6 +72,7 @@ impl Default for Exchange {
             interim: 0,
             interim_bytes: 0,
             keep_alive: None,
+            tunnel: false,
         }
     }
 }
@@ -93,6 +94,7 @@ impl Exchange {
             interim: 0,
             interim_bytes: 0,
             keep_alive: None,
+            tunnel: false,
         })
     }
 
@@ -121,6 +123,7 @@ impl Exchange {
 
     /// The request's body has ended. Trailers are sent behind chunks; a body of stated length has
     /// no place for them, and they are left out, as RFC 9110 section 6.5.1 allows.
+    #[inline]
     pub(crate) fn end_body(
         &mut self,
         out: &mut Buffer,
@@ -230,7 +233,10 @@ impl Exchange {
             BodyKind::Tunnel if !self.request_done() => {
                 return Err(self.fail(ProtocolError::EarlyUpgrade));
             }
-            BodyKind::Tunnel => Receiving::Tunnel,
+            BodyKind::Tunnel => {
+                self.tunnel = true;
+                Receiving::Done
+            }
         };
         Ok(())
     }
@@ -245,7 +251,7 @@ impl Exchange {
     pub(crate) fn body(&mut self, input: &[u8]) -> Result<(usize, BodyEvent), ProtocolError> {
         match &mut self.receiving {
             Receiving::Head(_) => Ok((0, BodyEvent::More)),
-            Receiving::Done | Receiving::Tunnel => Ok((0, BodyEvent::End(None))),
+            Receiving::Done => Ok((0, BodyEvent::End(None))),
             Receiving::Failed(error) => Err(*error),
             _ if input.is_empty() => Ok((0, BodyEvent::More)),
             Receiving::Close => Ok((0, BodyEvent::Data(input.len()))),
@@ -266,6 +272,7 @@ impl Exchange {
     }
 
     /// `n` bytes of data were consumed, at most as many as were announced.
+    #[inline]
     pub(crate) fn took(&mut self, n: usize) {
         match &mut self.receiving {
             Receiving::Length { left } => {
@@ -294,12 +301,12 @@ impl Exchange {
 
     /// The last byte of the response has been used.
     pub(crate) fn response_done(&self) -> bool {
-        matches!(self.receiving, Receiving::Done | Receiving::Tunnel)
+        matches!(self.receiving, Receiving::Done)
     }
 
     /// The response has turned the connection into something else than HTTP.
     pub(crate) fn is_tunnel(&self) -> bool {
-        matches!(self.receiving, Receiving::Tunnel)
+        self.tunnel
     }
 
     /// How long the peer said, in its response, that it keeps the connection.
@@ -316,7 +323,7 @@ impl Exchange {
     pub(crate) fn size_hint(&self) -> SizeHint {
         match self.receiving {
             Receiving::Length { left } => SizeHint::with_exact(left),
-            Receiving::Done | Receiving::Tunnel => SizeHint::with_exact(0),
+            Receiving::Done => SizeHint::with_exact(0),
             _ => SizeHint::default(),
         }
     }

@@ -24,7 +24,7 @@ fn encode(
     let headers = fields(pairs);
     let head = RequestHead {
         method,
-        form: Form::Origin,
+        form: if method == Method::CONNECT { Form::Authority } else { Form::Origin },
         base_path: "/base",
         path,
         authority: "example.com:8080",
@@ -172,7 +172,7 @@ fn a_trace_or_a_connect_with_a_body_is_refused() {
 fn the_target_of_connect_is_a_host_and_a_port() {
     let connect = |authority| {
         let headers = HeaderMap::new();
-        let (method, form) = (&Method::CONNECT, Form::Absolute);
+        let (method, form) = (&Method::CONNECT, Form::Authority);
         let head = RequestHead {
             method,
             form,

@@ -22,7 +22,7 @@ fn start_with(
     }
     let head = RequestHead {
         method: &method,
-        form: Form::Origin,
+        form: if method == Method::CONNECT { Form::Authority } else { Form::Origin },
         base_path: "",
         path: "/",
         authority: "h:1",
