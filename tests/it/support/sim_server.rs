@@ -6,6 +6,8 @@
 //! | `/never` | reads the request and never answers |
 //! | `/deaf` | never reads the request's body, and never answers |
 //! | `/deaf/MS` | begins to read the request's body after so long, then answers |
+//! | `/leave/MS` | lets a body that waits for leave come after so long; says if it came without |
+//! | `/refuse` | answers 417 to a body that waits for leave |
 //! | `/b/N` | a body of N bytes |
 //! | `/trickle/N/MS` | N bytes, each so many milliseconds after the one before |
 //! | `/stall/N` | half of N bytes, and nothing more |
@@ -169,6 +171,14 @@ impl Client {
         }
     }
 
+    /// Whether there is something to read now.
+    async fn has_more(&mut self) -> bool {
+        let before = self.input.len();
+        let now = std::future::ready(None);
+        futures_lite::future::or(self.read_more(), now).await;
+        self.input.len() > before
+    }
+
     async fn read_body(&mut self, length: usize) -> Option<()> {
         while self.input.len() < length {
             self.read_more().await?;
@@ -189,6 +199,16 @@ impl Client {
                 None => std::future::pending().await,
             }
         }
+        let mut held = false;
+        if name == "leave" {
+            self.pause(first.unwrap_or(0)).await;
+            // What has come by now has come without leave.
+            held = self.input.is_empty() && !self.has_more().await;
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        } else if name == "refuse" {
+            self.say(417, b"no", "").await?;
+            return self.until_closed().await;
+        }
         self.read_body(length).await?;
         let first = first.unwrap_or(0);
         let text = format!("{} {path}", method.to_ascii_uppercase());
@@ -197,6 +217,7 @@ impl Client {
                 self.pause(first).await;
                 self.say(200, text.as_bytes(), "").await?;
             }
+            "leave" => self.say(200, if held { b"held" } else { b"sent" }, "").await?,
             "never" => return self.until_closed().await,
             "b" => self.say(200, &vec![b'x'; size(first)], "").await?,
             "trickle" => self.trickle(size(first), second).await?,
