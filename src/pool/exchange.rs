@@ -208,7 +208,7 @@ where
     let authority = match plan.form {
         // Either the URI has none, or it is that of the server.
         Form::Origin => backend.server.authority(),
-        Form::Absolute => named(&parts.uri).unwrap_or(backend.server.authority()),
+        Form::Absolute => named(&parts.uri).unwrap_or_else(|| backend.server.authority()),
         Form::Authority => named(&parts.uri).unwrap_or_default(),
     };
     let head = RequestHead {

@@ -76,7 +76,8 @@ const KEPT_OPEN: &[(&str, Comes)] = &[
     ("HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n", Kept(204, "")),
     ("HTTP/1.1 304 No\r\nContent-Length: 2\r\n\r\n", Kept(304, "")),
     // Said twice.
-    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Closed(200, "")),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n\
+      0\r\n\r\n", Closed(200, "")),
     ("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nhi", Closed(200, "hi")),
     ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi", Closed(200, "hi")),
     ("HTTP/1.1 204 No\r\nContent-Length: x\r\n\r\n", Closed(204, "")),
@@ -95,12 +96,14 @@ const KEPT_OPEN: &[(&str, Comes)] = &[
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\nContent-Length: 2\r\n\r\nhi", Refused),
     ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Refused),
     // Chunks.
-    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=\"b\"\r\nhi\r\n0\r\nx: y\r\n\r\n", Kept(200, "hi")),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+      2;a=\"b\"\r\nhi\r\n0\r\nx: y\r\n\r\n", Kept(200, "hi")),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\nhi\r\n0\r\n\r\n", Broken),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\n0\r\n\r\n", Broken),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;\0\r\nhi\r\n0\r\n\r\n", Broken),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a\rb\r\nhi\r\n0\r\n\r\n", Broken),
-    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000002\r\nhi\r\n0\r\n\r\n", Broken),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+      10000000000000002\r\nhi\r\n0\r\n\r\n", Broken),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n+2\r\nhi\r\n0\r\n\r\n", Broken),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: \0\r\n\r\n", Broken),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx : y\r\n\r\n", Broken),
@@ -117,19 +120,23 @@ const KEPT_OPEN: &[(&str, Comes)] = &[
     ("<html>hi</html>", Refused),
     ("\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Refused),
     // Interim responses.
-    ("HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Kept(200, "hi")),
+    ("HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\nA: b\r\n\r\n\
+      HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Kept(200, "hi")),
     ("HTTP/1.1 102 P\n\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Closed(200, "hi")),
     ("HTTP/1.1 101 S\r\nUpgrade: x\r\n\r\n", Refused),
     // Bytes that are left over.
     ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi!", Closed(200, "hi")),
     ("HTTP/1.1 204 No\r\n\r\n\r\n", Closed(204, "")),
     // The connection's own options.
-    ("HTTP/1.1 200 OK\r\nConnection: x\r\nConnection: CLOSE\r\nContent-Length: 2\r\n\r\nhi", Closed(200, "hi")),
+    ("HTTP/1.1 200 OK\r\nConnection: x\r\nConnection: CLOSE\r\nContent-Length: 2\r\n\r\n\
+      hi", Closed(200, "hi")),
     ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", Closed(200, "hi")),
     ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi", Kept(200, "hi")),
-    ("HTTP/1.0 204 No\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n", Closed(204, "")),
+    ("HTTP/1.0 204 No\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n\
+      ", Closed(204, "")),
     // An upgrade that was not asked for is none.
-    ("HTTP/1.1 200 OK\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\nhi", Kept(200, "hi")),
+    ("HTTP/1.1 200 OK\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\n\
+      hi", Kept(200, "hi")),
 ];
 
 /// Answers to a GET, behind which the server closes.

@@ -155,11 +155,11 @@ fn expects_continue(head: &RequestHead<'_>, framing: Declared) -> Result<bool, E
 /// The protocols that the request offers to switch to.
 //= https://www.rfc-editor.org/rfc/rfc9110#section-7.8
 //# A sender of Upgrade MUST also send an "Upgrade" connection option in the Connection header field
-fn offers(headers: &HeaderMap) -> Result<Box<Vec<HeaderValue>>, EncodeError> {
+fn offers(headers: &HeaderMap) -> Result<Box<[HeaderValue]>, EncodeError> {
     if !framing::has_token(headers, &header::CONNECTION, "upgrade") {
         return Err(EncodeError::Upgrade);
     }
-    Ok(Box::new(headers.get_all(header::UPGRADE).iter().cloned().collect()))
+    Ok(headers.get_all(header::UPGRADE).iter().cloned().collect())
 }
 
 #[derive(Clone, Copy)]

@@ -41,7 +41,7 @@ pub(crate) struct Asked {
     /// By CONNECT.
     pub(crate) connect: bool,
     /// The lines of the request's `Upgrade` field. Boxed: hardly any request has one.
-    pub(crate) upgrade: Option<Box<Vec<HeaderValue>>>,
+    pub(crate) upgrade: Option<Box<[HeaderValue]>>,
 }
 
 /// Applies RFC 9112 section 6.3, in its order.
@@ -131,7 +131,7 @@ fn switched(asked: &Asked, headers: &HeaderMap) -> Result<(), ProtocolError> {
     //= https://www.rfc-editor.org/rfc/rfc9110#section-7.8
     //# A server MUST NOT switch to a protocol that was not indicated by the client in the
     //# corresponding request's Upgrade header field.
-    let offers = asked.upgrade.as_deref().map_or(&[][..], Vec::as_slice);
+    let offers = asked.upgrade.as_deref().unwrap_or_default();
     let offered = |taken: &[u8]| members(offers).any(|offer| offer.eq_ignore_ascii_case(taken));
     let mut taken = list(headers, &header::UPGRADE).filter(|member| !member.is_empty()).peekable();
     if taken.peek().is_some() && taken.all(offered) {

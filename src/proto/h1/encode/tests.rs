@@ -241,7 +241,7 @@ fn an_upgrade_is_offered_with_the_connection_option_or_not_at_all() {
     let (websocket, upgrade) = (("upgrade", "websocket"), ("connection", "keep-alive, Upgrade"));
     assert_eq!(
         offer(&[websocket, upgrade]),
-        Ok(Some(Box::new(vec![HeaderValue::from_static("websocket")])))
+        Ok(Some([HeaderValue::from_static("websocket")].into()))
     );
     assert_eq!(offer(&[websocket]), Err(EncodeError::Upgrade));
     assert_eq!(offer(&[websocket, ("connection", "close")]), Err(EncodeError::Upgrade));

@@ -71,7 +71,7 @@ fn a_connect_is_answered_by_a_tunnel_or_by_a_response() {
 fn protocols_are_switched_only_to_one_that_was_offered() {
     let offers = |lines: &[&'static str]| {
         let upgrade = lines.iter().map(|line| HeaderValue::from_static(line)).collect();
-        Asked { upgrade: Some(Box::new(upgrade)), ..GET }
+        Asked { upgrade: Some(upgrade), ..GET }
     };
     let switch = |asked: &Asked, fields: &[_]| {
         of_response(asked, &response(Version::HTTP_11, 101, fields)).map(|framing| framing.body)
