@@ -1,0 +1,72 @@
+//! An arbitrary answer is read as hyper's client reads it, or is refused for a reason that is
+//! listed here.
+//!
+//! Two decoders that differ about where a response ends can be played off against each other. So
+//! whatever we take as whole, hyper must take as whole, with the same status, fields, data and
+//! trailers; and whatever we would follow by another request, hyper would, too. We may be stricter:
+//! [`STRICTER`] says in what, and why.
+//!
+//! hyper parses heads with `httparse`, as we do; finding the length, the chunks, the trailers and
+//! the end of the connection is its own.
+//!
+//! Input: `H` for HEAD, or anything else for GET; the answer.
+
+#![no_main]
+
+mod peer;
+
+use evenkeel::fuzzing::{Reading, h1_reading};
+use http::Method;
+
+use self::peer::Theirs;
+
+/// What we refuse and hyper takes, by the name of our error.
+const STRICTER: &[(&str, &str)] = &[
+    ("NotHttp1", "hyper skips empty lines before the status line: the tail of a response that was \
+      longer than it said"),
+    ("TransferEncoding", "hyper takes any list that ends with chunked, and any other up to the \
+      close; we offered no coding, and would hand on a coded body as if it were plain"),
+    ("Upgrade", "hyper takes a 101 that nobody asked for"),
+    ("TooManyInterim", "hyper skips interim responses without end"),
+    ("Chunk", "hyper takes control characters in extensions, and any number of leading zeros; hops \
+      that read on to a bare CR or LF see other chunks"),
+    ("Trailers", "hyper takes lines that end with a bare LF"),
+    ("TooManyFields", "hyper bounds trailers by more fields than ours are here"),
+];
+
+/// Where hyper is the stricter one: what its error says, and why we differ.
+const LAXER: &[(&str, &str)] = &[];
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    let [kind, answer @ ..] = input else { return };
+    let method = if *kind == b'H' { Method::HEAD } else { Method::GET };
+    compare(&h1_reading(&method, answer), &peer::read(&method, answer));
+});
+
+fn compare(ours: &Reading, theirs: &Theirs) {
+    if ours.complete && theirs.complete {
+        assert_eq!(ours.status, theirs.status);
+        assert_eq!(ours.data, theirs.data);
+        assert_eq!(ours.trailers, theirs.trailers);
+        for (name, value) in &theirs.headers {
+            assert!(ours.headers.get_all(name).iter().any(|own| own == value), "{name}");
+        }
+        assert!(!ours.reusable || theirs.alive, "we would go on: {ours:?} {theirs:?}");
+        return;
+    }
+    // What both saw before it ended is the same.
+    let common = ours.data.len().min(theirs.data.len());
+    assert_eq!(ours.data[..common], theirs.data[..common]);
+    if ours.complete {
+        let error = theirs.error.as_deref().unwrap_or("nothing");
+        let known = LAXER.iter().any(|(text, _)| error.contains(text));
+        assert!(known, "hyper refuses what we take: {ours:?} {theirs:?}");
+    }
+    if theirs.complete {
+        let Some(refused) = &ours.refused else {
+            panic!("hyper has an end where we have none: {ours:?} {theirs:?}");
+        };
+        let known = STRICTER.iter().any(|(name, _)| refused == name);
+        assert!(known, "we refuse what hyper takes: {ours:?} {theirs:?}");
+    }
+}
