@@ -13,7 +13,8 @@ use bytes::Bytes;
 use evenkeel::rt::sim::Sim;
 use evenkeel::{
     Body, Builder, Checkout, Config, ConnectionInfo, Driver, Error, LeasedBody, Metrics, Pool,
-    ResponseInfo, Runtime, Select, Server, ServerId, ServerStats, ShutdownReport,
+    ResponseInfo, Runtime, Select, Server, ServerId, ServerStats, ShutdownReport, Timings,
+    Upgraded,
 };
 use http::Request;
 use http_body::Frame;
@@ -40,10 +41,13 @@ const _: fn() = || {
     shared::<ResponseInfo>();
     shared::<ConnectionInfo>();
     shared::<ShutdownReport>();
+    shared::<Timings>();
+    shared::<Upgraded>();
 
     owned::<Pool>();
     owned::<Checkout>();
     owned::<Body>();
+    owned::<Upgraded>();
     owned::<Error>();
     owned::<Driver>();
 };
@@ -91,6 +95,7 @@ fn loans_bodies_and_futures_are_small() {
     let sizes = [
         ("Checkout", size_of::<Checkout>(), 32),
         ("Body", size_of::<Body>(), 64),
+        ("Upgraded", size_of::<Upgraded>(), 32),
         ("LeasedBody", size_of::<LeasedBody<'_>>(), 32),
         ("get", size_of_val(&pool.get("/")), 2048),
         ("send", size_of_val(&pool.send(Request::new(Body::empty()))), 2048),

@@ -191,3 +191,17 @@ fn a_response_says_how_long_each_step_took() {
         futures_lite::future::zip(waits, releases).await;
     });
 }
+
+#[test]
+fn two_sides_that_both_send_do_not_wait_for_each_other() {
+    let (sim, server, pool) = world(|builder| builder);
+    sim.net().capacity(4000);
+    sim.block_on(async {
+        let start = sim.now();
+        let response = pool.send(upload("/flood/8000000", 8_000_000)).await.unwrap();
+        assert_eq!(response.into_body().bytes().await.unwrap().len(), 8_000_000);
+        assert_eq!(sim.now(), start, "nobody waited for a timeout");
+    });
+    assert_eq!(server.counts().open, 0, "the request was not sent whole");
+    assert_balanced(&pool.metrics());
+}

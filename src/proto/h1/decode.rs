@@ -177,6 +177,12 @@ pub(super) fn fields(parsed: &[Header<'_>], bytes: &[u8]) -> Option<HeaderMap> {
     Some(headers)
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9112#section-5.2
+//# A user agent that receives an obs-fold in a response message that is not within a "message/http"
+//# container MUST replace each received obs-fold with one or more SP octets prior to interpreting
+//# the field value.
+// We interpret no value of such a message, but refuse all of it, and say why: hops that read the
+// fold as a field of its own see other framing.
 fn is_folded(input: &[u8]) -> bool {
     input.windows(2).any(|pair| matches!(pair, b"\n " | b"\n\t"))
 }

@@ -173,6 +173,10 @@ fn persists(response: &ResponseHead, present: bool) -> bool {
     //# is HTTP/1.0, the "keep-alive" connection option is present, [...] the connection will
     //# persist after the current response; otherwise, [...] The connection will close after the
     //# current response.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-9.6
+    //# A client that receives a "close" connection option MUST cease sending requests on that
+    //# connection and close the connection after reading the response message containing the
+    //# "close" connection option
     let option = |token| present && has_token(&response.headers, &header::CONNECTION, token);
     !option("close") && (response.version == Version::HTTP_11 || option("keep-alive"))
 }

@@ -7,6 +7,7 @@
 //! | `/deaf` | never reads the request's body, and never answers |
 //! | `/deaf/MS` | begins to read the request's body after so long, then answers |
 //! | `/leave/MS` | lets a body that waits for leave come after so long; says if it came without |
+//! | `/flood/N` | a body of N bytes, before any of the request's own body is read |
 //! | `/refuse` | answers 417 to a body that waits for leave |
 //! | `/b/N` | a body of N bytes |
 //! | `/trickle/N/MS` | N bytes, each so many milliseconds after the one before |
@@ -213,6 +214,10 @@ impl Client {
         let leave = match name {
             "deaf" => self.deaf(first).await,
             "leave" => Some(self.leave(first.unwrap_or(0)).await?),
+            "flood" => {
+                self.say(200, &vec![b'x'; size(first.unwrap_or(0))], "").await?;
+                return self.until_closed().await;
+            }
             "refuse" => {
                 self.say(417, b"no", "").await?;
                 return self.until_closed().await;
