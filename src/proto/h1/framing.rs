@@ -53,7 +53,7 @@ pub(crate) fn of_response(
     let present = Present::of(headers);
     let keep_alive = if present.keep_alive { keep_alive_timeout(headers) } else { None };
     let framing = |body, persistent| Framing { body, persistent, keep_alive };
-    let (coded, counted) = (present.transfer_encoding, present.content_length);
+    let (coded, counted) = (present.transfer_encoding, present.lengths > 0);
     //= https://www.rfc-editor.org/rfc/rfc9112#section-6.1
     //# A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding
     //# header field MUST treat the message as if the framing is faulty, even if a
@@ -95,7 +95,7 @@ pub(crate) fn of_response(
     }
 
     if counted {
-        let (body, once) = counted_body(headers)?;
+        let (body, once) = counted_body(headers, &present)?;
         return Ok(framing(body, persistent && once));
     }
 
@@ -113,14 +113,20 @@ pub(crate) fn of_response(
 //# unrecoverable error, unless the field value can be successfully parsed as a
 //# comma-separated list [...], all values in the list are valid, and all values in the list
 //# are the same
-fn counted_body(headers: &HeaderMap) -> Result<(BodyKind, bool), ProtocolError> {
+fn counted_body(
+    headers: &HeaderMap,
+    present: &Present<'_>,
+) -> Result<(BodyKind, bool), ProtocolError> {
+    let body = |length| if length == 0 { BodyKind::Empty } else { BodyKind::Length(length) };
+    // Nearly always there is one line, with one number: no list to look up and take apart.
+    if let (Some(only), 1) = (present.content_length, present.lengths)
+        && let Some(length) = decimal(only.as_bytes())
+    {
+        return Ok((body(length), true));
+    }
     let stated = content_length(headers).ok_or(ProtocolError::ContentLength)?;
-    let body = match stated.value {
-        0 => BodyKind::Empty,
-        n => BodyKind::Length(n),
-    };
     // Saying it twice is legal. It is also what a broken or hostile hop looks like.
-    Ok((body, !stated.repeated))
+    Ok((body(stated.value), !stated.repeated))
 }
 
 /// Accepts a 101 that keeps to what was asked for.
@@ -143,19 +149,24 @@ fn switched(asked: &Asked, headers: &HeaderMap) -> Result<(), ProtocolError> {
 /// Which of the fields that matter here a head has, found in one pass over it. Nearly every head
 /// lacks most of them, and each look-up would hash a name to find nothing.
 #[derive(Clone, Copy, Debug, Default)]
-struct Present {
+struct Present<'a> {
     connection: bool,
-    content_length: bool,
+    /// The last line of `Content-Length`, and how many there are.
+    content_length: Option<&'a HeaderValue>,
+    lengths: usize,
     transfer_encoding: bool,
     keep_alive: bool,
 }
 
-impl Present {
-    fn of(headers: &HeaderMap) -> Self {
+impl<'a> Present<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
         let mut present = Self::default();
-        for name in headers.keys() {
+        for (name, value) in headers {
+            if *name == header::CONTENT_LENGTH {
+                present.content_length = Some(value);
+                present.lengths += 1;
+            }
             present.connection |= *name == header::CONNECTION;
-            present.content_length |= *name == header::CONTENT_LENGTH;
             present.transfer_encoding |= *name == header::TRANSFER_ENCODING;
             present.keep_alive |= name.as_str() == "keep-alive";
         }
@@ -214,13 +225,6 @@ pub(super) struct StatedLength {
 
 /// Reads all `Content-Length` fields. `None`: one is malformed, or they differ, or there is none.
 pub(super) fn content_length(headers: &HeaderMap) -> Option<StatedLength> {
-    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
-    if let (Some(only), None) = (lines.next(), lines.next()) {
-        // Nearly always there is one line, with one number: no list to take apart.
-        if let Some(value) = decimal(only.as_bytes()) {
-            return Some(StatedLength { value, repeated: false });
-        }
-    }
     let mut members = list(headers, &header::CONTENT_LENGTH);
     let value = decimal(members.next()?)?;
     let mut repeated = false;
