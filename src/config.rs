@@ -102,7 +102,7 @@ pub(crate) struct Steps {
 }
 
 /// The longest duration a setting may have: far beyond use, and safe to add to any instant.
-const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 10);
+pub(crate) const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 10);
 
 impl Config {
     /// Checks every field, and the fields against each other.

@@ -23,6 +23,7 @@ pub struct Select {
     pub(crate) priority: u8,
     pub(crate) timeout: Option<Duration>,
     pub(crate) queue_timeout: Option<Duration>,
+    pub(crate) connect_timeout: Option<Duration>,
     pub(crate) absolute_form: bool,
     write: Option<Duration>,
     head: Option<Duration>,
@@ -67,6 +68,14 @@ impl Select {
     #[must_use]
     pub fn queue_timeout(mut self, timeout: Duration) -> Self {
         self.queue_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a connection that is opened for this request may take, resolving the name included,
+    /// instead of the pool's `connect_timeout`.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = Some(timeout);
         self
     }
 

@@ -76,8 +76,7 @@ impl Conn {
     /// because the task's turn is over.
     pub(super) fn wait<T>(&mut self, cx: &Context<'_>, step: Step) -> Poll<Result<T, Failed>> {
         let turn_is_over = std::mem::take(&mut self.turn).is_over();
-        // Whoever makes way for others has made progress.
-        let end = if turn_is_over { None } else { self.end_of(step) };
+        let end = self.end_of(step);
         let until = match end {
             None => self.deadline,
             Some(end) => Some(self.deadline.map_or(end, |deadline| deadline.min(end))),

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::request::Parts;
 use http::{Request, Response};
 
 use super::body::{Body, LeasedBody};
@@ -154,13 +155,9 @@ impl Checkout {
         Err(error.of_server(self.lease.backend().server.shared_url()))
     }
 
-    async fn exchange<B>(&mut self, request: Request<B>) -> Result<Response<()>, Error>
-    where
-        B: http_body::Body,
-        B::Error: Into<BoxError>,
-    {
-        let (parts, body) = request.into_parts();
-        let body = pin!(body);
+    /// What is to be done for the request, if the connection is fit for it. If not, nothing of it
+    /// has been sent.
+    fn plan(&mut self, parts: &Parts) -> Result<(Arc<Directory>, Plan), Error> {
         let in_service = |pool: &Arc<Directory>| pool.hub.lifecycle.state() < State::Closed;
         let Some(directory) = self.lease.backend().directory().filter(in_service) else {
             return Err(Error::new(ErrorKind::Closed, "the pool is closed").retry_safe(true));
@@ -171,14 +168,25 @@ impl Checkout {
                            to its end, or one side closes";
             return Err(Error::new(ErrorKind::Request, message).retry_safe(true));
         }
-        let plan = match Plan::new(&directory, &parts) {
-            Ok(plan) => plan,
-            Err(error) => return Err(error.with_request(parts)),
-        };
+        let plan = Plan::new(&directory, parts)?;
         if plan.server.is_some_and(|server| server != self.server_id()) {
             let message = "the request leads to another server than this connection";
             return Err(Error::new(ErrorKind::Request, message).retry_safe(true));
         }
+        Ok((directory, plan))
+    }
+
+    async fn exchange<B>(&mut self, request: Request<B>) -> Result<Response<()>, Error>
+    where
+        B: http_body::Body,
+        B::Error: Into<BoxError>,
+    {
+        let (parts, body) = request.into_parts();
+        let body = pin!(body);
+        let (directory, plan) = match self.plan(&parts) {
+            Ok(planned) => planned,
+            Err(error) => return Err(error.with_request(parts)),
+        };
         let reused = self.lease.conn_ref().uses() > 0;
         let mut running = Running::begin(&directory.hub);
         match exchange::exchange(&mut self.lease, &parts, &plan, body, Nth { number: 1, reused })

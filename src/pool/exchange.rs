@@ -51,6 +51,7 @@ pub(super) struct Plan {
     pub(super) now: Instant,
     pub(super) deadline: Option<Instant>,
     queue_until: Option<Instant>,
+    connect: Option<Duration>,
     /// The times of the exchange's steps, if they are not the pool's.
     steps: Option<Box<Steps>>,
     form: Form,
@@ -96,6 +97,7 @@ impl Plan {
                 .and_then(|select| select.queue_timeout)
                 .or(hub.config.queue_timeout)
                 .and_then(|timeout| now.checked_add(timeout)),
+            connect: select.and_then(|select| select.connect_timeout),
             steps: select.and_then(|select| select.steps(&hub.config)).map(Box::new),
             form: Form::Origin,
             now,
@@ -112,6 +114,7 @@ impl Plan {
             class: self.class,
             deadline: self.deadline,
             queue_until: self.queue_until,
+            connect: self.connect,
             now: self.now,
             tried,
             fresh: false,

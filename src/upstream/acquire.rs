@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::dialling::{Dialling, dial_failed};
@@ -29,6 +29,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) deadline: Option<Instant>,
     /// Until when to wait in line, at most.
     pub(crate) queue_until: Option<Instant>,
+    /// How long a dial of its own may take, if not as long as any.
+    pub(crate) connect: Option<Duration>,
     /// When the request began.
     pub(crate) now: Instant,
     /// Servers that could not be connected to.

@@ -3,12 +3,13 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::acquire::{Found, Missed, Told, Wish};
 use super::backend::Backend;
 use super::lease::Lease;
 use super::tally::Count;
+use crate::config::FOREVER;
 use crate::conn::{DialError, DialErrorKind, dial};
 use crate::error::{Error, ErrorKind};
 use crate::lockfree::hint::thread_hint;
@@ -32,7 +33,8 @@ impl<'a> Dialling<'a> {
         wish: &Wish<'_>,
     ) -> Result<Found, Missed> {
         let line = (!wish.fresh).then(|| Ticket::enter_dialling(&mut permit));
-        let mut dialling = Self { backend, line, dial: Some(open(permit, wish.deadline)) };
+        let mut dialling =
+            Self { backend, line, dial: Some(open(permit, wish.deadline, wish.connect)) };
         poll_fn(|cx| dialling.poll(cx)).await
     }
 
@@ -90,13 +92,14 @@ struct Opened {
 fn open(
     permit: Permit<Backend>,
     deadline: Option<Instant>,
+    timeout: Option<Duration>,
 ) -> BoxFuture<'static, Result<Opened, DialError>> {
     Box::pin(async move {
         let mut opening = Opening::new(permit);
         let backend = opening.backend.clone();
         let (hub, server) = (&backend.hub, &backend.server);
         let began = hub.now();
-        let limit = began + hub.config.connect_timeout;
+        let limit = began + timeout.unwrap_or(hub.config.connect_timeout).min(FOREVER);
         let limit = deadline.map_or(limit, |deadline| deadline.min(limit));
         let keep_alive = hub.config.keep_alive_timeout;
         let dialled = dial(hub.runtime(), server.host(), server.port(), keep_alive, limit).await;

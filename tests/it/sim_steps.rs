@@ -128,6 +128,22 @@ fn the_wait_in_line_ends_at_its_own_time() {
     });
 }
 
+#[test]
+fn a_connection_opened_for_a_request_has_that_request_s_time() {
+    let (sim, server, pool) = world(|builder| builder.connect_timeout(SECOND * 5));
+    sim.net().black_hole(ONE);
+    for time in [SECOND * 2, SECOND * 8] {
+        let select = Select::new().connect_timeout(time);
+        assert_ends(&sim, &pool, wished("/", select), Phase::Connect, time);
+    }
+    assert_ends(&sim, &pool, wished("/", Select::new()), Phase::Connect, SECOND * 5);
+    let endless = Select::new().connect_timeout(Duration::MAX).timeout(SECOND * 9);
+    assert_ends(&sim, &pool, wished("/", endless), Phase::Connect, SECOND * 9);
+    sim.net().heal(ONE);
+    sim.block_on(get(&pool, "/")).unwrap();
+    assert_eq!(server.requests(), 1);
+}
+
 /// What became of a body that was to wait.
 async fn left(pool: &Pool, path: &str) -> Result<String, Error> {
     let request = Request::put(path).header("expect", "100-continue").body(Body::from("hello"));

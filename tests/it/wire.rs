@@ -260,3 +260,21 @@ fn a_request_that_could_not_be_sent_comes_back() {
         assert_eq!(text, "POST /jobs\nhello");
     });
 }
+
+#[test]
+fn a_checkout_that_cannot_send_gives_the_request_back() {
+    block_on(|| async {
+        let server = Server::start();
+        let pool = builder_of(&[&server]).build().unwrap();
+        let mut checkout = pool.checkout(evenkeel::Select::new()).await.unwrap();
+        let request = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+        checkout.send(request("/close/1")).await.unwrap().into_body().bytes().await.unwrap();
+        let error = checkout.send(request("/next")).await.map(drop).expect_err("it is closed");
+        assert_eq!(error.into_request().expect("nothing was sent").uri(), "/next");
+        let mut fresh = pool.checkout(evenkeel::Select::new()).await.unwrap();
+        let error = fresh.send(request("http://far/")).await.map(drop).expect_err("a stranger");
+        assert_eq!(error.into_request().expect("nothing was sent").uri(), "http://far/");
+        let error = fresh.send(request("/drop")).await.map(drop).expect_err("it drops it");
+        assert!(error.into_request().is_none(), "it may have been acted on");
+    });
+}

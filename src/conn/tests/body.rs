@@ -161,7 +161,7 @@ fn a_reader_that_does_not_read_lets_the_peer_wait() {
     world.get().unwrap();
     for left in (0..10).rev() {
         assert_eq!(world.wire.unread(), left + 1, "nothing is read ahead");
-        assert!(matches!(world.poll_frame(), std::task::Poll::Ready(Some(Ok(_)))));
+        assert!(matches!(world.poll_frame(), Poll::Ready(Some(Ok(_)))));
     }
     assert!(world.conn.is_reusable());
 }

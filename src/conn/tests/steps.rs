@@ -110,6 +110,27 @@ fn a_write_that_gets_on_has_all_its_time_again() {
 }
 
 #[test]
+fn a_connection_that_was_spared_by_one_request_has_all_its_time_for_the_next() {
+    let mut world = World::new();
+    let headers = HeaderMap::new();
+    for end in [500, 1000] {
+        world.wire.writes(Write::Pending);
+        let (head, mut body) = (get(&headers), empty());
+        let (clock, wire) = (world.clock.clone(), world.wire.clone());
+        let mut request = pin!(world.conn.request(&head, body.as_mut(), None, steps()));
+        assert!(poll(request.as_mut()).is_pending());
+        wire.writes(Write::Pending);
+        clock.turn(end - 1);
+        assert!(poll(request.as_mut()).is_pending(), "{end}");
+        wire.writes(Write::Pending);
+        clock.turn(end);
+        let error = now(request).unwrap_err();
+        assert!(matches!(error.kind, ExchangeErrorKind::Stall) && !error.sent);
+    }
+    assert!(world.conn.is_reusable());
+}
+
+#[test]
 fn the_callers_own_body_has_all_the_time_of_the_whole() {
     let mut world = World::new();
     let pieces = [Piece::Data(Bytes::from_static(b"a")), Piece::Pending, Piece::Pending];
