@@ -22,9 +22,16 @@ pub struct Select {
     pub(crate) server: Option<ServerId>,
     pub(crate) priority: u8,
     pub(crate) timeout: Option<Duration>,
-    pub(crate) queue_timeout: Option<Duration>,
-    pub(crate) connect_timeout: Option<Duration>,
     pub(crate) absolute_form: bool,
+    /// Boxed, since few requests have any, and each future of a checkout holds a `Select`.
+    times: Option<Box<Times>>,
+}
+
+/// The times of single steps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Times {
+    queue: Option<Duration>,
+    connect: Option<Duration>,
     write: Option<Duration>,
     head: Option<Duration>,
     body: Option<Duration>,
@@ -67,7 +74,7 @@ impl Select {
     /// How long to wait in line, instead of the pool's `queue_timeout`.
     #[must_use]
     pub fn queue_timeout(mut self, timeout: Duration) -> Self {
-        self.queue_timeout = Some(timeout);
+        self.times().queue = Some(timeout);
         self
     }
 
@@ -75,14 +82,14 @@ impl Select {
     /// instead of the pool's `connect_timeout`.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = Some(timeout);
+        self.times().connect = Some(timeout);
         self
     }
 
     /// How long the server may take nothing of the request, instead of the pool's `write_timeout`.
     #[must_use]
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
-        self.write = Some(timeout);
+        self.times().write = Some(timeout);
         self
     }
 
@@ -90,7 +97,7 @@ impl Select {
     /// `response_head_timeout`.
     #[must_use]
     pub fn response_head_timeout(mut self, timeout: Duration) -> Self {
-        self.head = Some(timeout);
+        self.times().head = Some(timeout);
         self
     }
 
@@ -98,7 +105,7 @@ impl Select {
     /// `body_read_timeout`.
     #[must_use]
     pub fn body_read_timeout(mut self, timeout: Duration) -> Self {
-        self.body = Some(timeout);
+        self.times().body = Some(timeout);
         self
     }
 
@@ -106,7 +113,7 @@ impl Select {
     /// `expect_timeout`.
     #[must_use]
     pub fn expect_timeout(mut self, timeout: Duration) -> Self {
-        self.expect = Some(timeout);
+        self.times().expect = Some(timeout);
         self
     }
 
@@ -119,14 +126,30 @@ impl Select {
         self
     }
 
-    /// The times of each step, if one of them is not the pool's.
-    pub(crate) fn steps(&self, config: &Config) -> Option<Steps> {
-        let own = [self.write, self.head, self.body, self.expect];
-        own.iter().any(Option::is_some).then(|| Steps {
-            write: self.write.or(config.write_timeout),
-            head: self.head.or(config.response_head_timeout),
-            body: self.body.or(config.body_read_timeout),
-            expect: self.expect.unwrap_or(config.expect_timeout),
-        })
+    /// The times of an exchange's steps, if one of them is not the pool's.
+    pub(crate) fn steps(&self, config: &Config) -> Option<Box<Steps>> {
+        let times = self.times.as_ref()?;
+        let own = [times.write, times.head, times.body, times.expect];
+        let steps = || Steps {
+            write: times.write.or(config.write_timeout),
+            head: times.head.or(config.response_head_timeout),
+            body: times.body.or(config.body_read_timeout),
+            expect: times.expect.unwrap_or(config.expect_timeout),
+        };
+        own.iter().any(Option::is_some).then(|| Box::new(steps()))
+    }
+
+    /// How long to wait in line, if not as long as the pool says.
+    pub(crate) fn queue(&self) -> Option<Duration> {
+        self.times.as_ref()?.queue
+    }
+
+    /// How long connecting may take, if not as long as the pool says.
+    pub(crate) fn connect(&self) -> Option<Duration> {
+        self.times.as_ref()?.connect
+    }
+
+    fn times(&mut self) -> &mut Times {
+        self.times.get_or_insert_default()
     }
 }

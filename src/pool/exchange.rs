@@ -94,11 +94,11 @@ impl Plan {
             // A timeout beyond the clock's end is none.
             deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
             queue_until: select
-                .and_then(|select| select.queue_timeout)
+                .and_then(Select::queue)
                 .or(hub.config.queue_timeout)
                 .and_then(|timeout| now.checked_add(timeout)),
-            connect: select.and_then(|select| select.connect_timeout),
-            steps: select.and_then(|select| select.steps(&hub.config)).map(Box::new),
+            connect: select.and_then(Select::connect),
+            steps: select.and_then(|select| select.steps(&hub.config)),
             form: Form::Origin,
             now,
             verbatim: false,
