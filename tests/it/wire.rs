@@ -75,6 +75,9 @@ const KEPT_OPEN: &[(&str, Comes)] = &[
     ("HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\n", Kept(204, "")),
     ("HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n", Kept(204, "")),
     ("HTTP/1.1 304 No\r\nContent-Length: 2\r\n\r\n", Kept(304, "")),
+    // Some take this for another coding.
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked,\r\n\r\n\
+      2\r\nhi\r\n0\r\n\r\n", Closed(200, "hi")),
     // Said twice.
     ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n\
       0\r\n\r\n", Closed(200, "")),

@@ -90,8 +90,8 @@ pub(crate) fn of_response(
     }
 
     if coded {
-        only_chunked(response)?;
-        return Ok(framing(BodyKind::Chunked, persistent));
+        let plain = only_chunked(response)?;
+        return Ok(framing(BodyKind::Chunked, persistent && plain));
     }
 
     if counted {
@@ -119,10 +119,10 @@ fn counted_body(
 ) -> Result<(BodyKind, bool), ProtocolError> {
     let body = |length| if length == 0 { BodyKind::Empty } else { BodyKind::Length(length) };
     // Nearly always there is one line, with one number: no list to look up and take apart.
-    if let (Some(only), 1) = (present.content_length, present.lengths)
-        && let Some(length) = decimal(only.as_bytes())
-    {
-        return Ok((body(length), true));
+    if let (Some(only), 1) = (present.content_length, present.lengths) {
+        if let Some(length) = decimal(only.as_bytes()) {
+            return Ok((body(length), true));
+        }
     }
     let stated = content_length(headers).ok_or(ProtocolError::ContentLength)?;
     // Saying it twice is legal. It is also what a broken or hostile hop looks like.
@@ -197,14 +197,20 @@ fn persists(response: &ResponseHead, present: bool) -> bool {
 /// The RFC reads a response whose last coding is another one until the connection closes. We
 /// refuse it: we have not offered any coding in `TE`, and handing a coded body on as if it were
 /// plain would be wrong. Falling back to a `Content-Length` would be a hole.
-fn only_chunked(response: &ResponseHead) -> Result<(), ProtocolError> {
+///
+/// Whether it is said without empty members in the list: some decoders take `chunked,` for another
+/// coding, so nothing that follows such a response is believed.
+fn only_chunked(response: &ResponseHead) -> Result<bool, ProtocolError> {
     if response.version != Version::HTTP_11 {
         return Err(ProtocolError::TransferEncoding);
     }
     //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
     //# If a message is received with both a Transfer-Encoding and a Content-Length header
     //# field, the Transfer-Encoding overrides the Content-Length.
-    if is_chunked(&response.headers) { Ok(()) } else { Err(ProtocolError::TransferEncoding) }
+    if !is_chunked(&response.headers) {
+        return Err(ProtocolError::TransferEncoding);
+    }
+    Ok(list(&response.headers, &header::TRANSFER_ENCODING).all(|member| !member.is_empty()))
 }
 
 /// Whether `Transfer-Encoding` is exactly one `chunked`.
