@@ -108,7 +108,8 @@ pub(crate) fn request(
     out.put(head.method.as_str().as_bytes());
     out.put(b" ");
     put_target(out, head)?;
-    out.put(b" HTTP/1.1\r\n");
+    // With the name of the first field, which is always the same.
+    out.put(b" HTTP/1.1\r\nhost: ");
     put_host(out, head, present.host)?;
     for (name, value) in head.headers {
         // `Host` has been written, and framing is ours to write.
@@ -246,7 +247,9 @@ fn put_target(out: &mut Buffer, head: &RequestHead<'_>) -> Result<(), EncodeErro
     //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2.1
     //# If the target URI's path component is empty, the client MUST send "/" as the path within
     //# the origin-form of request-target.
-    put_path(out, head.base_path)?;
+    if !head.base_path.is_empty() {
+        put_path(out, head.base_path)?;
+    }
     if !head.path.starts_with('/') {
         out.put(b"/");
     }
@@ -286,10 +289,10 @@ fn put_path(out: &mut Buffer, path: &str) -> Result<(), EncodeError> {
     Ok(())
 }
 
+/// Writes the value of `Host`, whose name is there already.
 //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2
 //# A client MUST send a Host header field [...] in all HTTP/1.1 request messages.
 fn put_host(out: &mut Buffer, head: &RequestHead<'_>, own: bool) -> Result<(), EncodeError> {
-    out.put(b"host: ");
     if own {
         let mut hosts = head.headers.get_all(header::HOST).iter();
         match (hosts.next(), hosts.next()) {
