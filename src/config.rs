@@ -31,6 +31,21 @@ pub struct Config {
     pub idle_conn_timeout: Duration,
     /// How long resolving a name and connecting may take, together. Default: 10 s.
     pub connect_timeout: Duration,
+    /// How long a caller may wait in line for a connection. Default: `None`, which leaves it to
+    /// `request_timeout`.
+    pub queue_timeout: Option<Duration>,
+    /// How long the server may take nothing of a request while some of it waits to be sent.
+    /// Default: `None`, which leaves it to `request_timeout`.
+    pub write_timeout: Option<Duration>,
+    /// How long the head of the response may be awaited once the request is sent.
+    /// Default: `None`, which leaves it to `request_timeout`.
+    pub response_head_timeout: Option<Duration>,
+    /// How long a reader of the response's body may wait for more of it. The time in which nobody
+    /// reads does not count. Default: `None`, which leaves it to `request_timeout`.
+    pub body_read_timeout: Option<Duration>,
+    /// How long a request with `Expect: 100-continue` holds its body back if the server says
+    /// nothing. Then the body is sent. Default: 1 s.
+    pub expect_timeout: Duration,
     /// How long a request may take, from the call to the end of the response's body, waiting and
     /// connecting included. Default: 30 s. `None`: no limit.
     pub request_timeout: Option<Duration>,
@@ -62,6 +77,12 @@ pub struct Config {
     /// Where the dice of the strategies begin. Default: `None`, elsewhere in each pool. With a
     /// seed, the same calls in the same order make the same picks.
     pub seed: Option<u64>,
+    /// The longest head of a response, in bytes. Interim responses to one request may have as many
+    /// again, all together. Default: 64 KiB. Range: 256 to 16 MiB.
+    pub max_head_size: usize,
+    /// The most fields in the head of a response, and in its trailers. Default: 512.
+    /// Range: 1 to 24,576, which is what `http` has room for.
+    pub max_headers: usize,
 }
 
 /// The limits that can be changed while a pool is in use: see [`Pool::set_limits`].
@@ -141,6 +162,11 @@ impl Default for Config {
             max_idle_time: Duration::from_secs(5 * 60),
             idle_conn_timeout: Duration::from_secs(90),
             connect_timeout: Duration::from_secs(10),
+            queue_timeout: None,
+            write_timeout: None,
+            response_head_timeout: None,
+            body_read_timeout: None,
+            expect_timeout: Duration::from_secs(1),
             request_timeout: Some(Duration::from_secs(30)),
             keep_alive_timeout: Some(Duration::from_secs(30)),
             cleanup_interval: Duration::from_secs(60),
@@ -151,12 +177,23 @@ impl Default for Config {
             ewma_decay: Duration::from_secs(10),
             hash_balance_factor: 125,
             seed: None,
+            max_head_size: 64 * 1024,
+            max_headers: 512,
         }
     }
 }
 
+/// How long each step of an exchange may take, beside the deadline of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Steps {
+    pub(crate) write: Option<Duration>,
+    pub(crate) head: Option<Duration>,
+    pub(crate) body: Option<Duration>,
+    pub(crate) expect: Duration,
+}
+
 /// The longest duration a setting may have: far beyond use, and safe to add to any instant.
-const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 10);
+pub(crate) const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 10);
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -167,6 +204,8 @@ impl Config {
     /// [`ErrorKind::Config`]; the message names the field, the value and what is allowed.
     pub fn validate(&self) -> Result<(), Error> {
         Limits::of(self).validate(self.min_idle)?;
+        in_range("max_head_size", self.max_head_size, 256, 16 << 20)?;
+        in_range("max_headers", self.max_headers, 1, 24_576)?;
         positive("max_idle_time", self.max_idle_time)?;
         positive("idle_conn_timeout", self.idle_conn_timeout)?;
         positive("connect_timeout", self.connect_timeout)?;
@@ -179,13 +218,29 @@ impl Config {
             )));
         }
         in_range("hash_balance_factor", self.hash_balance_factor as usize, 101, 1000)?;
-        if let Some(timeout) = self.request_timeout {
-            positive("request_timeout", timeout)?;
-        }
-        if let Some(timeout) = self.keep_alive_timeout {
-            positive("keep_alive_timeout", timeout)?;
+        positive("expect_timeout", self.expect_timeout)?;
+        let optional = [
+            ("queue_timeout", self.queue_timeout),
+            ("write_timeout", self.write_timeout),
+            ("response_head_timeout", self.response_head_timeout),
+            ("body_read_timeout", self.body_read_timeout),
+            ("request_timeout", self.request_timeout),
+            ("keep_alive_timeout", self.keep_alive_timeout),
+        ];
+        for (name, timeout) in optional {
+            timeout.map_or(Ok(()), |timeout| positive(name, timeout))?;
         }
         Ok(())
+    }
+
+    /// How long each step of an exchange may take.
+    pub(crate) fn steps(&self) -> Steps {
+        Steps {
+            write: self.write_timeout,
+            head: self.response_head_timeout,
+            body: self.body_read_timeout,
+            expect: self.expect_timeout,
+        }
     }
 }
 
@@ -231,7 +286,7 @@ mod tests {
     fn each_field_is_refused_by_name_out_of_its_range() {
         let zero = Duration::ZERO;
         type Change = fn(&mut Config, Duration);
-        let checks: [(&str, Change); 17] = [
+        let checks: [(&str, Change); 27] = [
             ("max_connections_per_server", |c, _| c.max_connections_per_server = 0),
             ("max_connections_per_server", |c, _| c.max_connections_per_server = 65_536),
             ("max_total_connections", |c, _| c.max_total_connections = 0),
@@ -242,6 +297,16 @@ mod tests {
             ("connect_timeout", |c, z| c.connect_timeout = z),
             ("cleanup_interval", |c, z| c.cleanup_interval = z),
             ("handoff_grace", |c, z| c.handoff_grace = z),
+            ("queue_timeout", |c, z| c.queue_timeout = Some(z)),
+            ("write_timeout", |c, z| c.write_timeout = Some(z)),
+            ("response_head_timeout", |c, z| c.response_head_timeout = Some(z)),
+            ("body_read_timeout", |c, z| c.body_read_timeout = Some(z)),
+            ("body_read_timeout", |c, _| c.body_read_timeout = Some(Duration::MAX)),
+            ("expect_timeout", |c, z| c.expect_timeout = z),
+            ("max_head_size", |c, _| c.max_head_size = 255),
+            ("max_head_size", |c, _| c.max_head_size = (16 << 20) + 1),
+            ("max_headers", |c, _| c.max_headers = 0),
+            ("max_headers", |c, _| c.max_headers = 24_577),
             ("request_timeout", |c, z| c.request_timeout = Some(z)),
             ("keep_alive_timeout", |c, z| c.keep_alive_timeout = Some(z)),
             ("connect_timeout", |c, _| c.connect_timeout = Duration::MAX),
@@ -274,6 +339,10 @@ mod tests {
         (config.ewma_decay, config.hash_balance_factor) = (Duration::from_millis(1), 101);
         config.validate().unwrap();
         (config.ewma_decay, config.hash_balance_factor) = (HOUR, 1000);
+        config.validate().unwrap();
+        (config.max_head_size, config.max_headers) = (256, 1);
+        config.validate().unwrap();
+        (config.max_head_size, config.max_headers) = (16 << 20, 24_576);
         config.validate().unwrap();
     }
 }

@@ -5,6 +5,9 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use http::Request;
+use http::request::Parts;
+
 /// A boxed error of another crate.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -23,6 +26,8 @@ struct Repr {
     server: Option<Arc<str>>,
     attempts: u32,
     retry_safe: bool,
+    reused: bool,
+    request: Option<Parts>,
     message: Cow<'static, str>,
     source: Option<BoxError>,
 }
@@ -90,6 +95,8 @@ impl Error {
                 server: None,
                 attempts: 0,
                 retry_safe: false,
+                reused: false,
+                request: None,
                 message: message.into(),
                 source: None,
             }),
@@ -121,6 +128,19 @@ impl Error {
         self
     }
 
+    pub(crate) fn on_reused(mut self, reused: bool) -> Self {
+        self.repr.reused = reused;
+        self
+    }
+
+    /// Gives the request back, if it may be sent again.
+    pub(crate) fn with_request(mut self, parts: Parts) -> Self {
+        if self.repr.retry_safe {
+            self.repr.request = Some(parts);
+        }
+        self
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.repr.kind
@@ -145,6 +165,40 @@ impl Error {
     /// server cannot have acted on it.
     pub fn is_retry_safe(&self) -> bool {
         self.repr.retry_safe
+    }
+
+    /// Whether the connection that failed had carried a request before.
+    pub fn reused(&self) -> bool {
+        self.repr.reused
+    }
+
+    /// The request without its body, where [`is_retry_safe`](Self::is_retry_safe) says that it can
+    /// be sent again and nothing has been taken from its body; `None` otherwise, and where there
+    /// was no request.
+    ///
+    /// To have the body as well, lend it: `&mut B` is a body, too, and still yours afterwards.
+    ///
+    /// ```no_run
+    /// # async fn example(pool: evenkeel::Pool) -> Result<(), evenkeel::Error> {
+    /// use evenkeel::Body;
+    /// use http::Request;
+    ///
+    /// let mut body = Body::from("{}");
+    /// let request = Request::post("/jobs").body(&mut body).expect("a valid request");
+    /// let response = match pool.send(request).await {
+    ///     Ok(response) => response,
+    ///     Err(error) => match error.into_request() {
+    ///         Some(again) => pool.send(again.map(|()| body)).await?,
+    ///         None => return Ok(()),
+    ///     },
+    /// };
+    /// # drop(response);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn into_request(self) -> Option<Request<()>> {
+        self.repr.request.map(|parts| Request::from_parts(parts, ()))
     }
 
     /// A deadline passed.

@@ -10,12 +10,13 @@
 mod core;
 mod request;
 
-use http::header::HeaderMap;
-use http::{Method, header};
+use http::header::{HeaderMap, HeaderValue};
+use http::{Method, StatusCode, header};
 use http_body::SizeHint;
 
 use crate::proto::h1::{
-    BodyEvent, BodyHint, Buffer, Exchange, HeadLimits, RequestHead, ResponseHead,
+    BodyEvent, BodyHint, Buffer, Exchange, Form, HeadLimits, ProtocolError, RequestHead,
+    ResponseHead,
 };
 
 pub use self::core::core;
@@ -30,17 +31,84 @@ struct Seen {
     /// Bytes used, framing and data, if the response came to its end.
     complete: Option<usize>,
     reusable: bool,
+    /// The connection is a plain byte stream from here on.
+    tunnel: bool,
+    /// A body that waits for leave would still wait.
+    held: bool,
+}
+
+/// An answer as it was read, for a comparison with another decoder.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Reading {
+    pub status: Option<StatusCode>,
+    pub headers: HeaderMap,
+    pub data: Vec<u8>,
+    pub trailers: HeaderMap,
+    pub complete: bool,
+    /// Another request may follow. Bytes that are left over forbid it.
+    pub reusable: bool,
+    /// What was wrong with it.
+    pub refused: Option<String>,
+}
+
+/// Reads an answer to a GET or a HEAD in one piece, and then the end of the stream.
+#[must_use]
+pub fn h1_reading(method: &Method, answer: &[u8]) -> Reading {
+    let limits = HeadLimits { max_bytes: 64 * 1024, max_fields: 100 };
+    let (seen, refused) = read_within(&limits, &ask(method), answer, usize::MAX, 0);
+    let (status, headers) = match seen.head {
+        Some(head) => (Some(head.status), head.headers),
+        None => (None, HeaderMap::new()),
+    };
+    Reading {
+        status,
+        headers,
+        data: seen.data,
+        trailers: seen.trailers.unwrap_or_default(),
+        complete: seen.complete.is_some(),
+        reusable: seen.reusable && seen.complete == Some(answer.len()),
+        refused: refused.map(|error| format!("{error:?}")),
+    }
+}
+
+/// What is asked for.
+#[derive(Clone)]
+struct Ask {
+    method: Method,
+    headers: HeaderMap,
+    length: u64,
+}
+
+fn ask(method: &Method) -> Ask {
+    Ask { method: method.clone(), headers: HeaderMap::new(), length: 0 }
+}
+
+/// A request by the first byte of an input.
+fn asked_by(kind: u8) -> Ask {
+    let field = |name, value| (name, HeaderValue::from_static(value));
+    let (method, fields, length) = match kind {
+        b'H' => (Method::HEAD, vec![], 0),
+        b'C' => (Method::CONNECT, vec![], 0),
+        b'U' => {
+            let offer = field(header::UPGRADE, "chat, x");
+            (Method::GET, vec![offer, field(header::CONNECTION, "upgrade")], 0)
+        }
+        b'E' => (Method::PUT, vec![field(header::EXPECT, "100-continue")], 5),
+        _ => (Method::GET, vec![], 0),
+    };
+    Ask { method, headers: fields.into_iter().collect(), length }
 }
 
 /// An arbitrary answer gives the same events in one piece and in any other.
 ///
-/// Input: `H` for HEAD or anything else for GET; a byte that chooses the pieces; the answer.
+/// Input: `H` for HEAD, `C` for CONNECT, `U` for a GET that offers to switch, `E` for a PUT that
+/// waits for leave, or anything else for GET; a byte that chooses the pieces; the answer.
 pub fn h1_response(input: &[u8]) {
-    let [method, pieces, answer @ ..] = input else {
+    let [kind, pieces, answer @ ..] = input else {
         return;
     };
-    let method = if *method == b'H' { Method::HEAD } else { Method::GET };
-    agree(&method, answer, *pieces);
+    agree(&asked_by(*kind), answer, *pieces);
 }
 
 /// The same for an arbitrary chunked body, so that no time is lost on heads; and data that was
@@ -51,7 +119,7 @@ pub fn h1_chunked(input: &[u8]) {
     let [pieces, body @ ..] = input else { return };
     let mut answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
     answer.extend_from_slice(body);
-    let seen = agree(&Method::GET, &answer, *pieces);
+    let seen = agree(&ask(&Method::GET), &answer, *pieces);
     if seen.complete.is_some() {
         let encoded = request::chunks(&seen.data, usize::from(*pieces) + 1);
         let mut again = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
@@ -62,22 +130,40 @@ pub fn h1_chunked(input: &[u8]) {
     }
 }
 
-fn agree(method: &Method, answer: &[u8], pieces: u8) -> Seen {
-    let whole = read(method, answer, usize::MAX, 0);
+fn agree(ask: &Ask, answer: &[u8], pieces: u8) -> Seen {
+    let limits = HeadLimits { max_bytes: 4096, max_fields: 100 };
+    let (whole, _) = read_within(&limits, ask, answer, usize::MAX, 0);
     let most = usize::from(pieces % 32) + 1;
-    let split = read(method, answer, most, u32::from(pieces));
+    let (split, _) = read_within(&limits, ask, answer, most, u32::from(pieces));
     assert_eq!(whole, split, "in pieces of up to {most} bytes");
-    check(method, &whole, answer.len());
+    check(ask, &whole, answer.len());
     whole
 }
 
 /// Reads `answer` in pieces of one to `most` bytes, and then the end of the stream.
-fn read(method: &Method, answer: &[u8], most: usize, mut seed: u32) -> Seen {
+fn read(method: &Method, answer: &[u8], most: usize, seed: u32) -> Seen {
     let limits = HeadLimits { max_bytes: 4096, max_fields: 100 };
-    let mut exchange = start(method);
+    read_within(&limits, &ask(method), answer, most, seed).0
+}
+
+fn read_within(
+    limits: &HeadLimits,
+    ask: &Ask,
+    answer: &[u8],
+    most: usize,
+    mut seed: u32,
+) -> (Seen, Option<ProtocolError>) {
+    let mut exchange = start(ask);
     let mut buffer = Buffer::default();
-    let mut seen =
-        Seen { head: None, data: Vec::new(), trailers: None, complete: None, reusable: false };
+    let mut seen = Seen {
+        head: None,
+        data: Vec::new(),
+        trailers: None,
+        complete: None,
+        reusable: false,
+        tunnel: false,
+        held: false,
+    };
     let (mut used, mut rest) = (0, answer);
     while !rest.is_empty() || used == 0 {
         // A linear congruence is random enough to cut in odd places, and the same each time.
@@ -87,28 +173,30 @@ fn read(method: &Method, answer: &[u8], most: usize, mut seed: u32) -> Seen {
             rest.split_at(if most == usize::MAX { rest.len() } else { n.min(rest.len()) });
         rest = behind;
         buffer.put(piece);
-        match advance(&mut exchange, &mut buffer, &limits, &mut seen, &mut used) {
+        let advanced = advance(&mut exchange, &mut buffer, limits, &mut seen, &mut used);
+        (seen.tunnel, seen.held) = (exchange.is_tunnel(), exchange.awaits_continue());
+        match advanced {
             Advanced::Wants if !rest.is_empty() => {}
             Advanced::Wants => break,
             Advanced::Ended => {
                 seen.complete = Some(used);
                 seen.reusable = exchange.reusable();
-                return seen;
+                return (seen, None);
             }
-            Advanced::Failed => return seen,
+            Advanced::Failed(error) => return (seen, Some(error)),
         }
     }
     if seen.head.is_some() && exchange.end_of_stream() {
         seen.complete = Some(used);
         assert!(!exchange.reusable(), "a closed connection is not reusable");
     }
-    seen
+    (seen, None)
 }
 
 enum Advanced {
     Wants,
     Ended,
-    Failed,
+    Failed(ProtocolError),
 }
 
 fn advance(
@@ -124,15 +212,17 @@ fn advance(
         *used += n;
     };
     if seen.head.is_none() {
-        let Ok((n, head)) = exchange.head(buffer.data(), limits) else {
-            return Advanced::Failed;
+        let (n, head) = match exchange.head(buffer.data(), limits) {
+            Ok(found) => found,
+            Err(error) => return Advanced::Failed(error),
         };
         consume(buffer, n);
         seen.head = head;
     }
     while seen.head.is_some() {
-        let Ok((n, event)) = exchange.body(buffer.data()) else {
-            return Advanced::Failed;
+        let (n, event) = match exchange.body(buffer.data()) {
+            Ok(found) => found,
+            Err(error) => return Advanced::Failed(error),
         };
         consume(buffer, n);
         match event {
@@ -152,32 +242,49 @@ fn advance(
     Advanced::Wants
 }
 
-fn start(method: &Method) -> Exchange {
-    let headers = HeaderMap::new();
-    let head = RequestHead { method, base_path: "", path: "/", authority: "", headers: &headers };
-    let body = BodyHint { ended: true, size: SizeHint::with_exact(0) };
+fn start(ask: &Ask) -> Exchange {
+    let connect = ask.method == Method::CONNECT;
+    let head = RequestHead {
+        method: &ask.method,
+        form: if connect { Form::Authority } else { Form::Origin },
+        base_path: "",
+        path: "/",
+        authority: "far:1",
+        headers: &ask.headers,
+    };
+    let body = BodyHint { ended: ask.length == 0, size: SizeHint::with_exact(ask.length) };
     Exchange::start(&mut Buffer::default(), &head, &body).expect("a plain request")
 }
 
 /// What must hold of any answer, said again in other words than the decoder's.
-fn check(method: &Method, seen: &Seen, len: usize) {
+fn check(ask: &Ask, seen: &Seen, len: usize) {
     let Some(head) = &seen.head else {
-        assert!(seen.data.is_empty() && seen.complete.is_none());
+        assert!(seen.data.is_empty() && seen.complete.is_none() && !seen.tunnel);
         return;
     };
     let status = head.status.as_u16();
-    assert!(status >= 200, "an interim response is never the final one");
+    assert!(!seen.held, "whoever has the answer does not wait for leave");
     assert!(head.headers.len() <= 100);
     assert!(seen.data.len() <= len);
-    if method == Method::HEAD || status == 204 || status == 304 {
+    let switched = status == 101;
+    assert!(status >= 200 || switched, "an interim response is never the final one");
+    assert!(!switched || ask.headers.contains_key(header::UPGRADE));
+    let granted = ask.method == Method::CONNECT && (200..300).contains(&status);
+    assert_eq!(seen.tunnel, switched || granted);
+    if seen.tunnel {
+        assert!(seen.complete.is_some() && !seen.reusable && seen.data.is_empty());
+        return;
+    }
+    if ask.method == Method::HEAD || status == 204 || status == 304 {
         assert!(seen.data.is_empty() && seen.complete.is_some());
         return;
     }
     let coded = head.headers.contains_key(header::TRANSFER_ENCODING);
     let lengths: Vec<_> = head.headers.get_all(header::CONTENT_LENGTH).iter().collect();
     if seen.reusable {
+        assert!(ask.length == 0, "the request was not sent whole");
         assert!(coded != (lengths.len() == 1), "exactly one framing");
-        let closes = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
+        let closes = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
         assert!(!head.headers.get_all(header::CONNECTION).iter().any(closes));
     }
     if seen.complete.is_some() && !coded && lengths.len() == 1 && seen.reusable {
@@ -191,6 +298,8 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use super::{Method, h1_reading};
+
     /// Runs a target over its committed corpus, and over each seed cut short at every byte.
     fn replay(target: &str, run: fn(&[u8])) {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -202,7 +311,7 @@ mod tests {
             for pieces in [0, 1, 2, 3, 7, 31] {
                 let mut seed = seed.clone();
                 let at = usize::from(target == "h1_response");
-                if target != "h1_roundtrip" && seed.len() > at {
+                if ["h1_response", "h1_chunked"].contains(&target) && seed.len() > at {
                     seed[at] = pieces;
                 }
                 run(&seed);
@@ -216,6 +325,19 @@ mod tests {
     #[test]
     fn the_corpus_of_responses_holds() {
         replay("h1_response", super::h1_response);
+    }
+
+    /// What the other decoder makes of it is the fuzzer's to see.
+    #[test]
+    fn the_corpus_of_differences_is_read() {
+        let read = |input: &[u8]| {
+            if let [kind, answer @ ..] = input {
+                let method = if *kind == b'H' { Method::HEAD } else { Method::GET };
+                let reading = h1_reading(&method, answer);
+                assert!(!reading.reusable || (reading.complete && reading.refused.is_none()));
+            }
+        };
+        replay("h1_differential", read);
     }
 
     #[test]

@@ -4,9 +4,9 @@
 //! tells what it did. It runs under any async runtime, or under a bare `block_on`.
 //!
 //! *In scope:* connections and their limits, waiting in line, time limits, picking a server and
-//! passing over one that is down, the HTTP/1.1 exchange, streaming bodies, live figures, an orderly
-//! end. *Not here, and not planned:* redirects, cookies, caching, compression, a server. *Not here
-//! yet:* TLS, HTTP/2, health checks; `https` is refused.
+//! passing over one that is down, the HTTP/1.1 exchange, streaming bodies, upgrades and tunnels,
+//! live figures, an orderly end. *Not here, and not planned:* redirects, cookies, caching,
+//! compression, a server. *Not here yet:* TLS, HTTP/2, health checks; `https` is refused.
 //!
 //! # Quick start
 //!
@@ -54,6 +54,14 @@
 //! [tiers](Server::priority_tier), requests have wishes: [`Select`]. [`Pool::explain`] tells where
 //! the next request would go, and why.
 //!
+//! # Time limits
+//!
+//! A request has one deadline, from the call to the end of the response's body
+//! ([`Config::request_timeout`]); connecting has a limit of its own ([`Config::connect_timeout`]).
+//! The other steps can have one: [`Config::queue_timeout`], [`Config::write_timeout`],
+//! [`Config::response_head_timeout`], [`Config::body_read_timeout`]. [`Select`] replaces them for
+//! one request. An error says by its [`Phase`] which step it was.
+//!
 //! # Runtimes
 //!
 //! A [`Runtime`] is given to the builder, never detected; without one it is
@@ -68,8 +76,8 @@
 //! ([`Error::is_retry_safe`]). A status of 400 or more is a response. A server that cannot be
 //! connected to is passed over for another. A request is sent again by the pool only if its
 //! connection broke without an answer, and either nothing of it had been sent, or the connection
-//! had been used before and the method is idempotent. Errors show no user info and no query of a
-//! URL.
+//! had been used before and the method is idempotent. If nothing was sent, the error gives the
+//! request back ([`Error::into_request`]). Errors show no user info and no query of a URL.
 //!
 //! # Cancel safety
 //!
@@ -186,6 +194,7 @@ pub use metrics::{Destroyed, Exclusion, Explanation, Metrics, ServerReport, Serv
 #[cfg(not(evenkeel_loom))]
 pub use pool::{
     Body, Builder, Checkout, ConnectionInfo, LeasedBody, Pool, ResponseInfo, ShutdownReport,
+    Timings, Upgraded,
 };
 #[cfg(not(evenkeel_loom))]
 pub use rt::{

@@ -241,9 +241,14 @@ impl Chooser {
 
     #[inline]
     fn round_robin(&self, set: &Set, ahead: Option<&Ahead>) -> Choice {
+        let count = set.members.len();
+        // A single server needs no turns, and no word that all threads write to.
+        if count == 1 {
+            return in_turn(set, 0);
+        }
         let turn = self.turns.next(ahead);
         #[expect(clippy::cast_possible_truncation, reason = "it is below their number")]
-        in_turn(set, (turn % set.members.len() as u64) as usize)
+        in_turn(set, (turn % count as u64) as usize)
     }
 }
 

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::Frame;
 
+use super::clock::Step;
 use super::error::ExchangeErrorKind as Failed;
 use super::{Conn, ExchangeError};
 use crate::error::Phase;
@@ -41,7 +42,7 @@ impl Conn {
         let mut registered = false;
         loop {
             if self.turn.is_over() {
-                return self.wait(cx);
+                return self.wait(cx, Step::Body);
             }
             match self.next_event()? {
                 BodyEvent::Data(n) => {
@@ -63,22 +64,24 @@ impl Conn {
                 registered = true;
             }
             match self.poll_read() {
-                Poll::Pending => return self.wait(cx),
+                Poll::Pending => return self.wait(cx, Step::Body),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Failed::Io(error))),
                 Poll::Ready(Ok(0)) if !self.exchange.end_of_stream() => {
                     return Poll::Ready(Err(Failed::Eof));
                 }
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(_)) => self.pace.progress(),
             }
         }
     }
 
+    #[inline]
     fn next_event(&mut self) -> Result<BodyEvent, Failed> {
         let (used, event) = self.exchange.body(self.input.data())?;
         self.input.consume(used);
         Ok(event)
     }
 
+    #[inline]
     fn took(&mut self, n: usize) {
         self.input.consume(n);
         self.exchange.took(n);

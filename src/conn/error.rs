@@ -22,6 +22,8 @@ pub(crate) struct ExchangeError {
 pub(crate) enum ExchangeErrorKind {
     /// The deadline passed.
     Timeout,
+    /// The time of this step was up.
+    Stall,
     /// The pool cut the connection.
     Cut,
     /// The connection failed.
@@ -40,7 +42,7 @@ impl ExchangeErrorKind {
     /// Whether the fault is the caller's alone: if nothing was sent, the connection is as good as
     /// before.
     pub(super) fn spares_connection(&self) -> bool {
-        matches!(self, Self::Body(_) | Self::Request(_) | Self::Timeout)
+        matches!(self, Self::Body(_) | Self::Request(_) | Self::Timeout | Self::Stall)
     }
 }
 
@@ -64,6 +66,9 @@ impl ExchangeError {
             (Kind::Timeout, Phase::Body) => "the response's body did not end in time",
             (Kind::Timeout, Phase::Response) => "no response came in time",
             (Kind::Timeout, _) => "the request could not be sent in time",
+            (Kind::Stall, Phase::Body) => "no more of the response's body came in time",
+            (Kind::Stall, Phase::Response) => "no response came within the time for its head",
+            (Kind::Stall, _) => "the server took no more of the request in time",
             (Kind::Cut, _) => "the pool was shut down before the request was done",
             (Kind::Io(_), Phase::Body) => "the connection failed while the response's body came",
             (Kind::Io(_), Phase::Response) if self.received => {
@@ -93,7 +98,10 @@ impl ExchangeError {
             ExchangeErrorKind::Protocol(error) => Some(error.into()),
             ExchangeErrorKind::Body(error) => Some(error),
             ExchangeErrorKind::Request(error) => Some(error.into()),
-            ExchangeErrorKind::Timeout | ExchangeErrorKind::Cut | ExchangeErrorKind::Eof => None,
+            ExchangeErrorKind::Timeout
+            | ExchangeErrorKind::Stall
+            | ExchangeErrorKind::Cut
+            | ExchangeErrorKind::Eof => None,
         }
     }
 }

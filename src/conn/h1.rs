@@ -9,16 +9,19 @@ use std::time::Instant;
 use http::Response;
 use http_body::Body;
 
+use super::clock::Step;
 use super::error::ExchangeErrorKind as Failed;
 use super::turn::Turn;
 use super::upload::{Filled, Upload};
 use super::{Conn, ExchangeError, Progress};
+use crate::config::Steps;
 use crate::error::{BoxError, Phase};
-use crate::proto::h1::{self, BodyHint, Exchange, ProtocolError, RequestHead, ResponseHead};
+use crate::proto::h1::{BodyHint, Exchange, ProtocolError, RequestHead, ResponseHead};
 
 impl Conn {
     /// Sends a request and reads the head of the final response. `deadline` is that of the whole
-    /// exchange, and still holds while the body is read.
+    /// exchange, and still holds while the body is read; `steps` are the times of its steps, if
+    /// they are not the pool's.
     ///
     /// # Errors
     /// The phase is [`Phase::Write`] until the last byte of the request is written, then
@@ -33,6 +36,7 @@ impl Conn {
         head: &RequestHead<'_>,
         body: Pin<&mut B>,
         deadline: Option<Instant>,
+        steps: Option<Box<Steps>>,
     ) -> Result<Response<()>, ExchangeError>
     where
         B: Body,
@@ -40,6 +44,7 @@ impl Conn {
     {
         let attempt = Attempt(self);
         let conn = &mut *attempt.0;
+        conn.pace.begin(steps);
         conn.begin(head, &*body, deadline)?;
         let mut upload = Upload::new(body);
         let result = poll_fn(|cx| {
@@ -49,7 +54,7 @@ impl Conn {
         })
         .await;
         match result {
-            Ok(head) => Ok(conn.accept(head, upload.data.is_some())),
+            Ok(head) => conn.accept(head, upload.data.is_some()),
             Err(kind) => {
                 let sent = conn.request_written() && upload.data.is_none();
                 Err(conn.fail(kind, if sent { Phase::Response } else { Phase::Write }))
@@ -66,8 +71,6 @@ impl Conn {
         self.deadline = deadline;
         self.progress = Progress::default();
         self.turn = Turn::default();
-        self.peer_keep_alive = None;
-        self.exchange = Exchange::default();
         if !self.out.has_memory() {
             self.out = self.shared.buffers.lend();
         }
@@ -78,7 +81,10 @@ impl Conn {
                 self.uses = self.uses.saturating_add(1);
                 Ok(())
             }
-            Err(error) => Err(self.fail(Failed::Request(error), Phase::Write)),
+            Err(error) => {
+                self.exchange = Exchange::default();
+                Err(self.fail(Failed::Request(error), Phase::Write))
+            }
         }
     }
 
@@ -88,20 +94,29 @@ impl Conn {
     }
 
     /// The final head has come.
-    fn accept(&mut self, head: ResponseHead, data_left: bool) -> Response<()> {
+    fn accept(
+        &mut self,
+        head: ResponseHead,
+        data_left: bool,
+    ) -> Result<Response<()>, ExchangeError> {
         if !self.request_written() || data_left {
+            if self.exchange.is_tunnel() {
+                //= https://www.rfc-editor.org/rfc/rfc9110#section-7.8
+                //# A client cannot begin using an upgraded protocol on the connection until it has
+                //# completely sent the request message
+                return Err(self.fail(ProtocolError::EarlyUpgrade.into(), Phase::Write));
+            }
             self.exchange.stop_sending();
             self.out.clear();
         }
         if self.exchange.response_done() {
             self.settle();
         }
-        self.peer_keep_alive = h1::keep_alive_timeout(&head.headers);
         let mut response = Response::new(());
         *response.status_mut() = head.status;
         *response.version_mut() = head.version;
         *response.headers_mut() = head.headers;
-        response
+        Ok(response)
     }
 
     /// Writes and reads until the final head is here.
@@ -119,7 +134,11 @@ impl Conn {
     {
         self.look(cx)?;
         loop {
-            let filled = upload.fill(cx, &mut self.exchange, &mut self.out, &mut self.turn)?;
+            let filled = if self.exchange.awaits_continue() {
+                Filled::Waiting
+            } else {
+                upload.fill(cx, &mut self.exchange, &mut self.out, &mut self.turn)?
+            };
             let mut more = filled == Filled::Full;
             if !self.out.is_empty() || upload.data.is_some() {
                 match self.poll_send(&mut upload.data) {
@@ -128,51 +147,34 @@ impl Conn {
                     Poll::Pending => more = false,
                 }
             }
+            let waited_for_leave = self.exchange.awaits_continue();
             match self.poll_head() {
-                Poll::Pending if more && !self.turn.is_over() => {}
-                Poll::Pending => return self.wait(cx),
+                Poll::Pending if more && !self.turn.is_over() => continue,
+                // The leave has just come.
+                Poll::Pending if waited_for_leave && !self.exchange.awaits_continue() => continue,
+                Poll::Pending => {}
                 ready => return ready,
+            }
+            let step = self.step(upload.data.is_some());
+            match self.wait(cx, step) {
+                // It may be an old server that does not know what it was asked.
+                Poll::Ready(Err(Failed::Stall)) if step == Step::Expect => self.exchange.proceed(),
+                waited => return waited,
             }
         }
     }
 
-    /// What comes first in each poll that may touch the socket; `signal.rs` says why first.
-    pub(super) fn look(&mut self, cx: &Context<'_>) -> Result<(), Failed> {
-        self.wakers.signal.register(cx.waker());
-        self.check()
-    }
-
-    /// Whether the exchange may go on.
-    pub(super) fn check(&mut self) -> Result<(), Failed> {
-        if self.wakers.signal.is_cut() {
-            return Err(Failed::Cut);
+    /// What the exchange waits for.
+    fn step(&self, data_left: bool) -> Step {
+        if data_left || !self.out.is_empty() {
+            Step::Write
+        } else if self.exchange.awaits_continue() {
+            Step::Expect
+        } else if self.exchange.request_done() {
+            Step::Head
+        } else {
+            Step::Caller
         }
-        if self.wakers.signal.take_timer_fired()
-            && self.alarm.fired(&self.wakers.timer, self.deadline)
-        {
-            return Err(Failed::Timeout);
-        }
-        Ok(())
-    }
-
-    /// What comes last in a poll that ends pending: because something has to be waited for, or
-    /// because the task's turn is over.
-    pub(super) fn wait<T>(&mut self, cx: &Context<'_>) -> Poll<Result<T, Failed>> {
-        let turn_is_over = std::mem::take(&mut self.turn).is_over();
-        let clock = self.shared.runtime.timer();
-        let passed = match self.deadline {
-            None => false,
-            // We shall be back at once: an alarm is for those who sleep.
-            Some(deadline) if turn_is_over => deadline <= clock.now(),
-            Some(deadline) => self.alarm.wait(clock, &self.wakers.timer, deadline),
-        };
-        if passed {
-            return Poll::Ready(Err(Failed::Timeout));
-        }
-        if turn_is_over {
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
     }
 
     /// Reads until the final head is here, or the turn is over. It always reads once: an answer

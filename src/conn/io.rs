@@ -39,6 +39,7 @@ impl Conn {
             self.progress.sent = true;
             self.bytes_out += n as u64;
             self.turn.step(n);
+            self.pace.progress();
             let of_buffer = n.min(self.out.len());
             self.out.consume(of_buffer);
             if let Some(piece) = data {

@@ -7,11 +7,13 @@
 mod alarm;
 mod body;
 mod buffers;
+mod clock;
 mod dial;
 mod error;
 mod h1;
 mod io;
 mod signal;
+mod tunnel;
 mod turn;
 mod upload;
 
@@ -24,13 +26,15 @@ use sync_wrapper::SyncWrapper;
 
 use self::alarm::Alarm;
 pub(crate) use self::buffers::Buffers;
+use self::clock::Pace;
 pub(crate) use self::dial::{DialError, DialErrorKind, dial};
 pub(crate) use self::error::{ExchangeError, ExchangeErrorKind};
 pub(crate) use self::signal::Signal;
 use self::signal::Wakers;
 use self::turn::Turn;
+use crate::config::Steps;
 use crate::proto::h1::{Buffer, Exchange};
-pub(crate) use crate::proto::h1::{HeadLimits, RequestHead};
+pub(crate) use crate::proto::h1::{Form, HeadLimits, RequestHead};
 use crate::rt::{Liveness, Runtime, Transport};
 
 /// What all connections of a pool have in common.
@@ -39,6 +43,7 @@ pub(crate) struct ConnShared {
     pub(crate) runtime: Runtime,
     pub(crate) buffers: Buffers,
     pub(crate) limits: HeadLimits,
+    pub(crate) steps: Steps,
 }
 
 /// A connection and the exchange on it.
@@ -59,11 +64,11 @@ pub(crate) struct Conn {
     trailers: Option<HeaderMap>,
     /// Of the whole exchange, the response's body included.
     deadline: Option<Instant>,
+    pace: Pace,
     progress: Progress,
     turn: Turn,
     /// It has failed, or was aborted: no byte of it may be used again.
     dead: bool,
-    peer_keep_alive: Option<Duration>,
     born: Instant,
     uses: u32,
     bytes_in: u64,
@@ -103,10 +108,10 @@ impl Conn {
             input: Buffer::default(),
             trailers: None,
             deadline: None,
+            pace: Pace::default(),
             progress: Progress::default(),
             turn: Turn::default(),
             dead: false,
-            peer_keep_alive: None,
             born: now,
             uses: 0,
             bytes_in: 0,
@@ -136,12 +141,17 @@ impl Conn {
 
     /// How long the peer said, in its last response, that it keeps an idle connection.
     pub(crate) fn peer_keep_alive(&self) -> Option<Duration> {
-        self.peer_keep_alive
+        self.exchange.keep_alive()
     }
 
     /// The caller has everything of the response that there is.
     pub(crate) fn is_body_complete(&self) -> bool {
         self.trailers.is_none() && self.exchange.response_done()
+    }
+
+    /// Whether the connection is a plain byte stream now.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.exchange.is_tunnel()
     }
 
     /// What is known of the length of the response's body, as far as it is not read yet.
@@ -203,6 +213,10 @@ impl Conn {
     /// The exchange is over: gives the memory back and lets go of the caller's task.
     fn settle(&mut self) {
         self.wakers.signal.forget_task();
+        self.give_buffers_back();
+    }
+
+    fn give_buffers_back(&mut self) {
         for buffer in [&mut self.out, &mut self.input] {
             // Bytes that are left over must be seen by `is_reusable`.
             if buffer.is_empty() && buffer.has_memory() {

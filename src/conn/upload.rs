@@ -52,6 +52,7 @@ where
     /// Takes what the body has ready, until a piece is in hand that the buffer has no room for.
     ///
     /// The caller's own context is used: what the body waits for is no business of the connection.
+    #[inline]
     pub(super) fn fill(
         &mut self,
         cx: &mut Context<'_>,

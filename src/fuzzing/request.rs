@@ -5,11 +5,12 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http_body::SizeHint;
 
-use crate::proto::h1::{BodyHint, Buffer, Exchange, RequestHead};
+use crate::proto::h1::{BodyHint, Buffer, Exchange, Form, RequestHead};
 
 /// An arbitrary request is refused, or parses back as itself: line, fields and body.
 ///
-/// Input: `K` for a body of known length or anything else for chunks; a byte for the size of its
+/// Input: `K` for a body of known length, `T` for chunks with all the fields as trailers too, or
+/// anything else for chunks; a byte for the size of its
 /// pieces; lines: `METHOD path`, then `name: value` each, then an empty one; the body.
 pub fn h1_roundtrip(input: &[u8]) {
     let [kind, pieces, rest @ ..] = input else {
@@ -20,9 +21,10 @@ pub fn h1_roundtrip(input: &[u8]) {
     };
     let head = RequestHead {
         method: &method,
+        form: if method == Method::CONNECT { Form::Authority } else { Form::Origin },
         base_path: "/base",
         path: path.as_str(),
-        authority: "authority",
+        authority: "authority:1",
         headers: &headers,
     };
     let known = *kind == b'K';
@@ -33,8 +35,10 @@ pub fn h1_roundtrip(input: &[u8]) {
         return;
     };
     let head_len = out.len();
-    let sent = send(&mut exchange, &mut out, body, usize::from(*pieces) + 1);
-    check(&head, &out.data()[..head_len], &out.data()[head_len..], body, sent);
+    let trailers = (*kind == b'T').then_some(&headers);
+    let sent = send(&mut exchange, &mut out, body, usize::from(*pieces) + 1, trailers);
+    let body = Body { body, trailers, whole: sent };
+    check(&head, &out.data()[..head_len], &out.data()[head_len..], &body);
     assert!(!sent || exchange.request_done());
 }
 
@@ -43,6 +47,7 @@ pub(super) fn chunks(body: &[u8], piece: usize) -> Vec<u8> {
     let headers = HeaderMap::new();
     let head = RequestHead {
         method: &Method::POST,
+        form: Form::Origin,
         base_path: "",
         path: "/",
         authority: "",
@@ -52,12 +57,18 @@ pub(super) fn chunks(body: &[u8], piece: usize) -> Vec<u8> {
     let mut out = Buffer::default();
     let mut exchange = Exchange::start(&mut out, &head, &hint).expect("a plain request");
     out.clear();
-    assert!(send(&mut exchange, &mut out, body, piece));
+    assert!(send(&mut exchange, &mut out, body, piece, None));
     out.data().to_vec()
 }
 
 /// Whether all of the body was accepted.
-fn send(exchange: &mut Exchange, out: &mut Buffer, body: &[u8], piece: usize) -> bool {
+fn send(
+    exchange: &mut Exchange,
+    out: &mut Buffer,
+    body: &[u8],
+    piece: usize,
+    trailers: Option<&HeaderMap>,
+) -> bool {
     for data in body.chunks(piece) {
         if exchange.begin_data(out, data.len() as u64).is_err() {
             return false;
@@ -65,7 +76,7 @@ fn send(exchange: &mut Exchange, out: &mut Buffer, body: &[u8], piece: usize) ->
         out.put(data);
         exchange.end_data(out);
     }
-    exchange.end_body(out, None).is_ok()
+    exchange.end_body(out, trailers).is_ok()
 }
 
 type Parsed<'a> = (Method, PathAndQuery, HeaderMap, &'a [u8]);
@@ -96,14 +107,26 @@ fn line(input: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&input[..at], &input[at + 1..]))
 }
 
-fn check(asked: &RequestHead<'_>, head: &[u8], sent: &[u8], body: &[u8], whole: bool) {
+/// What was to be sent behind the head.
+struct Body<'a> {
+    body: &'a [u8],
+    trailers: Option<&'a HeaderMap>,
+    /// All of it was accepted.
+    whole: bool,
+}
+
+fn check(asked: &RequestHead<'_>, head: &[u8], sent: &[u8], given: &Body<'_>) {
+    let Body { body, whole, .. } = *given;
     let mut table = vec![httparse::EMPTY_HEADER; asked.headers.len() + 3];
     let mut parsed = httparse::Request::new(&mut table);
     let status = parsed.parse(head).expect("what is written is well-formed");
     assert_eq!(status, httparse::Status::Complete(head.len()));
     assert_eq!(parsed.method, Some(asked.method.as_str()));
     let target = parsed.path.expect("a target");
-    assert!(target.is_ascii() && (target == "*" || target.starts_with("/base/")));
+    assert!(
+        target.is_ascii()
+            && (["*", "authority:1"].contains(&target) || target.starts_with("/base/"))
+    );
 
     let field = |name: &HeaderName| {
         let same = |field: &&httparse::Header<'_>| field.name.eq_ignore_ascii_case(name.as_str());
@@ -112,7 +135,7 @@ fn check(asked: &RequestHead<'_>, head: &[u8], sent: &[u8], body: &[u8], whole: 
     for name in asked.headers.keys() {
         let expected: Vec<_> =
             asked.headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii()).collect();
-        if *name != header::CONTENT_LENGTH {
+        if ![header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(name) {
             assert_eq!(field(name), expected, "{name}");
         }
     }
@@ -127,12 +150,28 @@ fn check(asked: &RequestHead<'_>, head: &[u8], sent: &[u8], body: &[u8], whole: 
         }
         ([], [coding]) => {
             assert_eq!(*coding, b"chunked");
-            assert!(whole && sent.ends_with(b"0\r\n\r\n"));
-            let mut answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
-            answer.extend_from_slice(sent);
-            let seen = super::read(&Method::GET, &answer, usize::MAX, 0);
-            assert_eq!((seen.data.as_slice(), seen.complete), (body, Some(answer.len())));
+            check_chunks(sent, given);
         }
         both => panic!("two framings: {both:?}"),
     }
+}
+
+/// Chunks come back as what was sent, and so do trailers, unless they were refused.
+fn check_chunks(sent: &[u8], given: &Body<'_>) {
+    if !given.whole {
+        // Only trailers can be refused here, and then there is no end.
+        assert!(given.trailers.is_some_and(|map| !map.is_empty()));
+        assert!(!sent.ends_with(b"\r\n0\r\n\r\n") || given.body.ends_with(b"\r\n0\r\n"));
+        return;
+    }
+    let mut answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    answer.extend_from_slice(sent);
+    let seen = super::read(&Method::GET, &answer, usize::MAX, 0);
+    // What we send may be more than what we would take.
+    if given.trailers.is_some_and(|map| map.len() > 100 || sent.len() > 16 * 1024) {
+        return;
+    }
+    assert_eq!((seen.data.as_slice(), seen.complete), (given.body, Some(answer.len())));
+    let trailers = given.trailers.filter(|map| !map.is_empty());
+    assert_eq!(seen.trailers.as_ref(), trailers);
 }

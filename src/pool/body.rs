@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 
 use super::exchange;
+use super::upgraded::Upgraded;
 use crate::error::{Error, ErrorKind};
 use crate::upstream::{Count, Lease};
 
@@ -31,6 +32,7 @@ enum Kind {
     Empty,
     Bytes(Bytes),
     Incoming(Incoming<Lease>),
+    Upgraded(Upgraded),
 }
 
 impl Body {
@@ -41,7 +43,24 @@ impl Body {
 
     /// The body of the response that is coming in over the connection.
     pub(super) fn incoming(lease: Lease, ok: bool, attempts: u32) -> Self {
+        if lease.conn_ref().is_tunnel() {
+            // The request has ended here, and well: what follows is none.
+            lease.backend().hub.count(lease.backend(), Count::Succeeded);
+            return Self { kind: Kind::Upgraded(Upgraded::new(lease)) };
+        }
         Self { kind: Incoming::new(lease, ok, attempts).map_or(Kind::Empty, Kind::Incoming) }
+    }
+
+    /// The connection as a plain byte stream, if the response has turned it into one: see
+    /// [`Upgraded`].
+    ///
+    /// # Errors
+    /// The body itself, if it is a body.
+    pub fn into_upgraded(self) -> Result<Upgraded, Self> {
+        match self.kind {
+            Kind::Upgraded(upgraded) => Ok(upgraded),
+            kind => Err(Self { kind }),
+        }
     }
 
     /// Reads the whole body, however long it is: nothing but the request's time limit ends one that
@@ -71,7 +90,7 @@ impl Body {
 
     fn poll_any(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match &mut self.kind {
-            Kind::Empty => Poll::Ready(None),
+            Kind::Empty | Kind::Upgraded(_) => Poll::Ready(None),
             Kind::Bytes(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.kind = Kind::Empty;
@@ -129,7 +148,7 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Empty => true,
+            Kind::Empty | Kind::Upgraded(_) => true,
             Kind::Bytes(_) => false,
             Kind::Incoming(incoming) => incoming.is_over(),
         }
@@ -137,7 +156,7 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Empty | Kind::Upgraded(_) => SizeHint::with_exact(0),
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming(incoming) => incoming.size_hint(),
         }
@@ -187,6 +206,7 @@ impl fmt::Debug for Body {
             Kind::Empty => "empty",
             Kind::Bytes(_) => "bytes",
             Kind::Incoming(_) => "incoming",
+            Kind::Upgraded(_) => "upgraded",
         };
         f.debug_tuple("Body").field(&kind).finish()
     }
@@ -309,7 +329,7 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
             }
             Some(Err(error)) => {
                 lease.mark_broken();
-                let error = exchange::failed(lease.backend(), error, false);
+                let error = exchange::failed(lease, error, false);
                 let error = error.after_attempts(self.attempts);
                 exchange::count_timeout(&lease.backend().hub, &error);
                 self.finish(Ended::Failed);

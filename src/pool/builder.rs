@@ -40,6 +40,16 @@ macro_rules! setters {
     )*};
 }
 
+macro_rules! optional_setters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+            self.config.$name = timeout.into();
+            self
+        }
+    )*};
+}
+
 impl Builder {
     /// Where sockets, time and background work come from. Default: `Runtime::async_io()`, if the
     /// feature `async-io` is on.
@@ -106,18 +116,27 @@ impl Builder {
         ewma_decay: Duration,
         /// See [`Config::hash_balance_factor`]. Default: 125.
         hash_balance_factor: u32,
+        /// See [`Config::expect_timeout`]. Default: 1 s.
+        expect_timeout: Duration,
+        /// See [`Config::max_head_size`]. Default: 64 KiB.
+        max_head_size: usize,
+        /// See [`Config::max_headers`]. Default: 512.
+        max_headers: usize,
     }
 
-    /// See [`Config::request_timeout`]. Default: 30 s; `None` for no limit.
-    pub fn request_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.config.request_timeout = timeout.into();
-        self
-    }
-
-    /// See [`Config::keep_alive_timeout`]. Default: 30 s; `None` switches it off.
-    pub fn keep_alive_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.config.keep_alive_timeout = timeout.into();
-        self
+    optional_setters! {
+        /// See [`Config::queue_timeout`]. Default: none.
+        queue_timeout,
+        /// See [`Config::write_timeout`]. Default: none.
+        write_timeout,
+        /// See [`Config::response_head_timeout`]. Default: none.
+        response_head_timeout,
+        /// See [`Config::body_read_timeout`]. Default: none.
+        body_read_timeout,
+        /// See [`Config::request_timeout`]. Default: 30 s; `None` for no limit.
+        request_timeout,
+        /// See [`Config::keep_alive_timeout`]. Default: 30 s; `None` switches it off.
+        keep_alive_timeout,
     }
 
     /// Builds the pool. Background work runs where the [`Runtime`] says.
@@ -166,7 +185,11 @@ impl Builder {
             runtime = runtime.without_background();
         }
         let buffers = Buffers::new(KEPT_BUFFERS);
-        let conns = ConnShared { runtime, buffers, limits: HeadLimits::default() };
+        let limits = HeadLimits {
+            max_bytes: self.config.max_head_size,
+            max_fields: self.config.max_headers,
+        };
+        let conns = ConnShared { runtime, buffers, limits, steps: self.config.steps() };
         let directory = Directory::new(Hub::new(self.config, conns), self.balancer);
         directory.add_all(self.servers)?;
         Ok(directory)

@@ -5,10 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::request::Parts;
 use http::{Request, Response};
 
 use super::body::{Body, LeasedBody};
-use super::exchange::{self, Plan, ResponseInfo, Running};
+use super::exchange::{self, Nth, Plan, Running};
+use super::upgraded::Upgraded;
 use crate::error::{BoxError, Error, ErrorKind, Phase};
 use crate::lockfree::lifecycle::State;
 use crate::policy::retry::is_idempotent;
@@ -131,6 +133,18 @@ impl Checkout {
         Ok(head.map(|()| Body::incoming(self.lease, ok, 1)))
     }
 
+    /// The connection as a plain byte stream, if the last response to [`send`](Self::send) has
+    /// turned it into one: see [`Upgraded`].
+    ///
+    /// # Errors
+    /// The checkout itself, if the connection still speaks HTTP.
+    pub fn into_upgraded(self) -> Result<Upgraded, Self> {
+        if self.lease.conn_ref().is_tunnel() {
+            return Ok(Upgraded::new(self.lease));
+        }
+        Err(self)
+    }
+
     /// Closes the connection instead of giving it back.
     pub fn discard(self) {
         self.lease.close(CloseReason::Discarded);
@@ -156,13 +170,9 @@ impl Checkout {
         Err(error.of_server(self.lease.backend().server.shared_url()))
     }
 
-    async fn exchange<B>(&mut self, request: Request<B>) -> Result<Response<()>, Error>
-    where
-        B: http_body::Body,
-        B::Error: Into<BoxError>,
-    {
-        let (parts, body) = request.into_parts();
-        let body = pin!(body);
+    /// What is to be done for the request, if the connection is fit for it. If not, nothing of it
+    /// has been sent.
+    fn plan<'p>(&mut self, parts: &'p Parts) -> Result<(Arc<Directory>, Plan<'p>), Error> {
         let in_service = |pool: &Arc<Directory>| pool.hub.lifecycle.state() < State::Closed;
         let Some(directory) = self.lease.backend().directory().filter(in_service) else {
             return Err(Error::new(ErrorKind::Closed, "the pool is closed").retry_safe(true));
@@ -173,20 +183,32 @@ impl Checkout {
                            to its end, or one side closes";
             return Err(Error::new(ErrorKind::Request, message).retry_safe(true));
         }
-        let plan = Plan::new(&directory, &parts)?;
+        let plan = Plan::new(&directory, parts)?;
         if plan.server.is_some_and(|server| server != self.server_id()) {
             let message = "the request leads to another server than this connection";
             return Err(Error::new(ErrorKind::Request, message).retry_safe(true));
         }
+        Ok((directory, plan))
+    }
+
+    async fn exchange<B>(&mut self, request: Request<B>) -> Result<Response<()>, Error>
+    where
+        B: http_body::Body,
+        B::Error: Into<BoxError>,
+    {
+        let (parts, body) = request.into_parts();
+        let body = pin!(body);
+        let (directory, plan) = match self.plan(&parts) {
+            Ok(planned) => planned,
+            Err(error) => return Err(error.with_request(parts)),
+        };
         let reused = self.lease.conn_ref().uses() > 0;
         let mut running = Running::begin(&directory.hub);
-        match exchange::exchange(&mut self.lease, &parts, &plan, body).await {
-            Ok(mut head) => {
+        match exchange::exchange(&mut self.lease, &parts, &plan, body, Nth { number: 1, reused })
+            .await
+        {
+            Ok(head) => {
                 running.goes_on();
-                let backend = self.lease.backend();
-                let url = backend.server.shared_url().clone();
-                let info = ResponseInfo { server: backend.id, url, attempts: 1, reused };
-                drop(head.extensions_mut().insert(info));
                 Ok(head)
             }
             Err(error) => {
@@ -194,8 +216,9 @@ impl Checkout {
                 if attempt.broken {
                     self.lease.mark_broken();
                 }
-                let error = exchange::failed(self.lease.backend(), error, attempt.is_unseen());
-                Err(running.failed(error.after_attempts(1)))
+                let error = exchange::failed(&self.lease, error, attempt.is_unseen());
+                let error = running.failed(error.after_attempts(1));
+                Err(if attempt.body_whole { error.with_request(parts) } else { error })
             }
         }
     }

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use http::header::RETRY_AFTER;
 use http::request::Parts;
-use http::{Response, StatusCode, Uri};
+use http::uri::Authority;
+use http::{Method, Response, StatusCode, Uri};
 
-use crate::conn::{ExchangeError, ExchangeErrorKind, RequestHead};
+use crate::config::Steps;
+use crate::conn::{ExchangeError, ExchangeErrorKind, Form, RequestHead};
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::policy::retry::Attempt;
 use crate::select::{self, Select};
@@ -27,6 +29,20 @@ pub struct ResponseInfo {
     pub attempts: u32,
     /// Whether the connection was open already, and not made for this request.
     pub reused: bool,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// How long each step took until the head of the response was there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timings {
+    /// Waiting for a connection, earlier attempts included; zero if one was idle.
+    pub queue: Duration,
+    /// Resolving and connecting; zero if the connection was not made for this request.
+    pub connect: Duration,
+    /// From the request's first byte to the response's head.
+    pub head: Duration,
 }
 
 /// Where a request goes, and until when.
@@ -38,6 +54,9 @@ pub(super) struct Plan<'a> {
     pub(super) tick: u64,
     timeout: Option<Duration>,
     deadline: Option<Instant>,
+    /// The times of the exchange's steps, if they are not the pool's.
+    steps: Option<Box<Steps>>,
+    form: Form,
     /// The path is to be sent as it is, without the server's base path.
     verbatim: bool,
 }
@@ -56,8 +75,21 @@ impl<'a> Plan<'a> {
             timeout,
             // A timeout beyond the clock's end is none.
             deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
+            steps: select.steps(&hub.config),
+            form: Form::Origin,
             verbatim: false,
         };
+        if parts.method == Method::CONNECT {
+            // Its URI names the end of the tunnel, and any server is a way there.
+            plan.form = Form::Authority;
+            return Ok(plan);
+        }
+        if select.absolute_form {
+            plan.form = Form::Absolute;
+            plan.verbatim = parts.uri.authority().is_some();
+            absolute(&parts.uri)?;
+            return Ok(plan);
+        }
         if let Some(server) = origin(directory, &parts.uri)? {
             if plan.server.is_some_and(|wanted| wanted != server) {
                 return Err(refuse("the URL leads to another server than the one selected"));
@@ -88,13 +120,38 @@ pub(super) fn timeout(hub: &Hub, select: &Select) -> Option<Duration> {
     select.timeout.or(hub.config.request_timeout)
 }
 
+/// Checks a target that is to be sent as a URL.
+fn absolute(uri: &Uri) -> Result<(), Error> {
+    let Some(authority) = uri.authority() else {
+        return is_path(uri);
+    };
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-4.2.4
+    //# A sender MUST NOT generate the userinfo subcomponent (and its "@" delimiter) when an "http"
+    //# or "https" URI reference is generated within a message as a target URI or field value.
+    if authority.as_str().contains('@') {
+        return Err(refuse("user info does not belong in a request's URL"));
+    }
+    match uri.scheme_str() {
+        Some("http") => Ok(()),
+        _ => Err(refuse("only an http URL can be sent to a proxy as it is")),
+    }
+}
+
+fn named(uri: &Uri) -> Option<&str> {
+    uri.authority().map(Authority::as_str)
+}
+
+fn is_path(uri: &Uri) -> Result<(), Error> {
+    match uri.path() {
+        path if path.starts_with('/') || path == "*" => Ok(()),
+        _ => Err(refuse("the request has no path")),
+    }
+}
+
 /// The server that an absolute URL names; `None` for a path.
 fn origin(directory: &Directory, uri: &Uri) -> Result<Option<ServerId>, Error> {
     let Some(authority) = uri.authority() else {
-        return match uri.path() {
-            path if path.starts_with('/') || path == "*" => Ok(None),
-            _ => Err(refuse("the request has no path")),
-        };
+        return is_path(uri).map(|()| None);
     };
     let Some(scheme) = uri.scheme_str() else {
         return Err(refuse("write a path that begins with /, or an absolute URL"));
@@ -115,6 +172,15 @@ fn refuse(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Request, message).retry_safe(true)
 }
 
+/// Which try of a request it is.
+#[derive(Clone, Copy)]
+pub(super) struct Nth {
+    /// The first is 1.
+    pub(super) number: u32,
+    /// The connection was open already.
+    pub(super) reused: bool,
+}
+
 /// Sends the request over the connection, and reads the response's head.
 ///
 /// If this future is dropped, the server's count of requests balances, and the connection is
@@ -124,35 +190,60 @@ pub(super) async fn exchange<B>(
     parts: &Parts,
     plan: &Plan<'_>,
     body: Pin<&mut B>,
+    attempt: Nth,
 ) -> Result<Response<()>, ExchangeError>
 where
     B: http_body::Body,
     B::Error: Into<BoxError>,
 {
-    let since = if lease.is_direct() { plan.now } else { lease.backend().hub.now() };
+    let direct = lease.is_direct();
+    let since = if direct { plan.now } else { lease.backend().hub.now() };
+    let connect = lease.connect_time();
     let (conn, backend) = lease.split();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+    //# If the target URI includes an authority component, then a client MUST send a field value
+    //# for Host that is identical to that authority component, excluding any userinfo
+    //# subcomponent and its "@" delimiter
+    let authority = match plan.form {
+        // Either the URI has none, or it is that of the server.
+        Form::Origin => backend.server.authority(),
+        Form::Absolute => named(&parts.uri).unwrap_or_else(|| backend.server.authority()),
+        Form::Authority => named(&parts.uri).unwrap_or_default(),
+    };
     let head = RequestHead {
         method: &parts.method,
+        form: plan.form,
         base_path: if plan.verbatim { "" } else { backend.server.base_path() },
         path,
-        authority: backend.server.authority(),
+        authority,
         headers: &parts.headers,
     };
-    let reused = conn.uses() > 0;
     let mut sending = Sending { backend, since, ended: None };
     backend.tally.incr(Count::Requests);
-    let result = conn.request(&head, body, plan.deadline).await;
+    let mut result = conn.request(&head, body, plan.deadline, plan.steps.clone()).await;
     let now = backend.hub.now();
     let took = now.saturating_duration_since(since);
     sending.ended = Some(result.is_ok());
-    match &result {
-        Ok(head) => {
+    match &mut result {
+        Ok(response) => {
             backend.response_time.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-            backend.note(now, took, answer(head));
+            backend.note(now, took, answer(response));
+            let queue = match direct {
+                true => Duration::ZERO,
+                false => since.saturating_duration_since(plan.now).saturating_sub(connect),
+            };
+            let info = ResponseInfo {
+                server: backend.id,
+                url: backend.server.shared_url().clone(),
+                attempts: attempt.number,
+                reused: attempt.reused,
+                timings: Timings { queue, connect, head: took },
+            };
+            drop(response.extensions_mut().insert(info));
         }
         Err(error) => {
-            if let Some(outcome) = failure(error, reused) {
+            if let Some(outcome) = failure(error, attempt.reused) {
                 backend.note(now, took, outcome);
             }
         }
@@ -254,9 +345,9 @@ pub(super) fn attempt(error: &ExchangeError, reused: bool, idempotent: bool) -> 
 }
 
 /// The error as the caller sees it.
-pub(super) fn failed(backend: &Backend, error: ExchangeError, unseen: bool) -> Error {
+pub(super) fn failed(lease: &Lease, error: ExchangeError, unseen: bool) -> Error {
     let kind = match &error.kind {
-        ExchangeErrorKind::Timeout => ErrorKind::Timeout,
+        ExchangeErrorKind::Timeout | ExchangeErrorKind::Stall => ErrorKind::Timeout,
         ExchangeErrorKind::Cut => ErrorKind::Closed,
         ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof => ErrorKind::Reset,
         ExchangeErrorKind::Protocol(_) => ErrorKind::Protocol,
@@ -265,7 +356,8 @@ pub(super) fn failed(backend: &Backend, error: ExchangeError, unseen: bool) -> E
     };
     let seen = Error::new(kind, error.message())
         .at(error.phase)
-        .of_server(backend.server.shared_url())
+        .of_server(lease.backend().server.shared_url())
+        .on_reused(lease.conn_ref().uses() > 1)
         .retry_safe(unseen);
     match error.into_source() {
         Some(source) => seen.with_source(source),

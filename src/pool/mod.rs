@@ -6,6 +6,7 @@ mod checkout;
 mod exchange;
 mod send;
 mod shutdown;
+mod upgraded;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -16,8 +17,9 @@ use http::{Request, Response};
 pub use self::body::{Body, LeasedBody};
 pub use self::builder::Builder;
 pub use self::checkout::{Checkout, ConnectionInfo};
-pub use self::exchange::ResponseInfo;
+pub use self::exchange::{ResponseInfo, Timings};
 pub use self::shutdown::ShutdownReport;
+pub use self::upgraded::Upgraded;
 use crate::config::Limits;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::lockfree::histogram::Distribution;
@@ -101,6 +103,11 @@ impl Pool {
     /// together; once it has answered, even if only that it has ended, it cannot be sent again, and
     /// the error is the caller's. [`Error::is_retry_safe`] then tells whether a new request with a
     /// new body is without risk.
+    ///
+    /// A body sent with `Expect: 100-continue` waits until the server asks for it, or for the
+    /// [`expect_timeout`](crate::Config::expect_timeout). A response that comes before the request
+    /// has been sent ends the sending, and the connection is closed once it is read. How to switch
+    /// protocols, or to open a tunnel, is told at [`Upgraded`].
     ///
     /// # Errors
     /// [`Error::kind`] tells what went wrong, [`Error::phase`] in which step, and

@@ -5,7 +5,7 @@ use std::pin::pin;
 use http::{Request, Response};
 
 use super::body::Body;
-use super::exchange::{self, Plan, ResponseInfo, Running};
+use super::exchange::{self, Nth, Plan, Running};
 use crate::error::{BoxError, Error};
 use crate::policy::retry::is_idempotent;
 use crate::server::ServerId;
@@ -26,7 +26,10 @@ where
 {
     let (parts, body) = request.into_parts();
     let mut body = pin!(body);
-    let plan = Plan::new(directory, &parts)?;
+    let plan = match Plan::new(directory, &parts) {
+        Ok(plan) => plan,
+        Err(error) => return Err(error.with_request(parts)),
+    };
     let hub = &*directory.hub;
     hub.budget.deposit(plan.tick);
     let mut running = Running::begin(hub);
@@ -41,24 +44,17 @@ where
             Err(error) => {
                 let safe = error.is_retry_safe() && !seen;
                 let error = error.after_attempts(attempts(broken, &tried)).retry_safe(safe);
-                return Err(running.failed(error));
+                return Err(running.failed(error).with_request(parts));
             }
         };
         let attempts = attempts(broken, &tried) + 1;
         let reused = lease.is_reused();
-        match exchange::exchange(&mut lease, &parts, &plan, body.as_mut()).await {
+        let nth = Nth { number: attempts, reused };
+        match exchange::exchange(&mut lease, &parts, &plan, body.as_mut(), nth).await {
             Ok(head) => {
                 running.goes_on();
-                let info = ResponseInfo {
-                    server: lease.backend().id,
-                    url: lease.backend().server.shared_url().clone(),
-                    attempts,
-                    reused,
-                };
                 let ok = !head.status().is_server_error();
-                let mut response = head.map(|()| Body::incoming(lease, ok, attempts));
-                drop(response.extensions_mut().insert(info));
-                return Ok(response);
+                return Ok(head.map(|()| Body::incoming(lease, ok, attempts)));
             }
             Err(error) => {
                 let attempt = exchange::attempt(&error, reused, is_idempotent(&parts.method));
@@ -72,8 +68,9 @@ where
                     continue;
                 }
                 let unseen = attempt.is_unseen() && !seen;
-                let error = exchange::failed(lease.backend(), error, unseen);
-                return Err(running.failed(error.after_attempts(attempts)));
+                let error = exchange::failed(&lease, error, unseen).after_attempts(attempts);
+                let error = running.failed(error);
+                return Err(if attempt.body_whole { error.with_request(parts) } else { error });
             }
         }
     }

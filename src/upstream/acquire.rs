@@ -58,6 +58,15 @@ impl Wish<'_> {
         self.fresh && lease.parked_at().is_some_and(|since| since <= self.tick)
     }
 
+    /// Until when to wait in line; `timeout` is what the pool allows for that.
+    fn end_of_wait(&self, timeout: Option<Duration>) -> Option<Instant> {
+        let until = self.select.queue().or(timeout).and_then(|time| self.began?.checked_add(time));
+        match (self.deadline(), until) {
+            (Some(deadline), Some(until)) => Some(deadline.min(until)),
+            (deadline, until) => deadline.or(until),
+        }
+    }
+
     /// How many servers have been tried.
     fn tries(&self) -> u32 {
         u32::try_from(self.tried.len()).unwrap_or(u32::MAX)
@@ -225,7 +234,7 @@ async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Lease, Misse
             Refused::Closed => Missed::Closed,
             Refused::Full => Missed::Full,
         })?;
-    let mut limit = Limit::new(backend, wish.deadline());
+    let mut limit = Limit::new(backend, wish.end_of_wait(backend.hub.config.queue_timeout));
     let mut since = None;
     let granted = poll_fn(|cx| {
         if let Poll::Ready(granted) = ticket.poll(cx.waker()) {

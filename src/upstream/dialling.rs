@@ -3,13 +3,14 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::acquire::{Missed, Told, Wish};
 use super::backend::Backend;
 use super::lease::Lease;
 use super::outcome::Outcome;
 use super::tally::Count;
+use crate::config::FOREVER;
 use crate::conn::{DialError, DialErrorKind, dial};
 use crate::error::{Error, ErrorKind};
 use crate::lockfree::hint::thread_hint;
@@ -33,7 +34,8 @@ impl<'a> Dialling<'a> {
         wish: &Wish<'_>,
     ) -> Result<Lease, Missed> {
         let line = (!wish.fresh).then(|| Ticket::enter_dialling(&mut permit));
-        let mut dialling = Self { backend, line, dial: Some(open(permit, wish.deadline())) };
+        let dial = Some(open(permit, wish.deadline(), wish.select.connect()));
+        let mut dialling = Self { backend, line, dial };
         poll_fn(|cx| dialling.poll(cx)).await
     }
 
@@ -91,13 +93,14 @@ struct Opened {
 fn open(
     permit: Permit<Backend>,
     deadline: Option<Instant>,
+    timeout: Option<Duration>,
 ) -> BoxFuture<'static, Result<Opened, DialError>> {
     Box::pin(async move {
         let mut opening = Opening::new(permit);
         let backend = opening.backend.clone();
         let (hub, server) = (&backend.hub, &backend.server);
-        let begun = hub.now();
-        let limit = begun + hub.config.connect_timeout;
+        let began = hub.now();
+        let limit = began + timeout.unwrap_or(hub.config.connect_timeout).min(FOREVER);
         let limit = deadline.map_or(limit, |deadline| deadline.min(limit));
         let keep_alive = hub.config.keep_alive_timeout;
         let dialled = dial(hub.runtime(), server.host(), server.port(), keep_alive, limit).await;
@@ -105,13 +108,13 @@ fn open(
             Ok(transport) => {
                 let slot = opening.permit.connected(thread_hint());
                 opening.outcome = Count::Created;
-                backend.note_connected(begun);
-                Ok(Opened { lease: Lease::born(backend, transport, slot), opening })
+                backend.note_connected(began);
+                Ok(Opened { lease: Lease::born(backend, transport, slot, began), opening })
             }
             Err(error) => {
                 opening.outcome = Count::DialErrors;
                 let now = hub.now();
-                backend.note(now, now.saturating_duration_since(begun), Outcome::Failed);
+                backend.note(now, now.saturating_duration_since(began), Outcome::Failed);
                 Err(error)
             }
         }

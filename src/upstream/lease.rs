@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::hub::Hub;
@@ -32,6 +33,8 @@ struct Loan {
     slot: Option<Slot>,
     /// When the connection was parked before this loan; `None` if it was made for it.
     parked_at: Option<u64>,
+    /// How long it took to make, if it was made for this loan.
+    connect: Duration,
     /// It was idle, and nobody had to wait for it.
     direct: bool,
     /// What the connection is closed for, if it may not be used again.
@@ -51,11 +54,18 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// A new connection's first loan.
-    pub(super) fn born(backend: Arc<Backend>, transport: Box<dyn Transport>, slot: Slot) -> Self {
+    pub(super) fn born(
+        backend: Arc<Backend>,
+        transport: Box<dyn Transport>,
+        slot: Slot,
+        began: Instant,
+    ) -> Self {
         let hub = &backend.hub;
         let signal = backend.signal(&slot);
-        let conn = Conn::new(transport, hub.conns.clone(), signal, hub.now());
-        let loan = Loan { slot: Some(slot), ..Loan::default() };
+        let now = hub.now();
+        let connect = now.saturating_duration_since(began);
+        let conn = Conn::new(transport, hub.conns.clone(), signal, now);
+        let loan = Loan { slot: Some(slot), connect, ..Loan::default() };
         let held = Box::new(Held { conn, home: Arc::new(Home { backend }), loan });
         Self { held: Some(held) }
     }
@@ -64,7 +74,7 @@ impl Lease {
     #[inline]
     pub(super) fn of(parked: Parked<Box<Held>>) -> Self {
         let Parked { slot, value: mut held, since } = parked;
-        held.loan = Loan { slot: Some(slot), parked_at: Some(since), direct: false, close: None };
+        held.loan = Loan { slot: Some(slot), parked_at: Some(since), ..Loan::default() };
         let lease = Self { held: Some(held) };
         lease.backend().hub.tally.add(Count::Unparked, 1);
         lease
@@ -145,6 +155,11 @@ impl Lease {
     /// Whether the connection was had at once.
     pub(crate) fn is_direct(&self) -> bool {
         self.held().loan.direct
+    }
+
+    /// How long resolving and connecting took; zero if it was not for this loan.
+    pub(crate) fn connect_time(&self) -> Duration {
+        self.held().loan.connect
     }
 
     pub(crate) fn backend(&self) -> &Arc<Backend> {

@@ -14,7 +14,7 @@ use evenkeel::rt::sim::Sim;
 use evenkeel::{
     Balancer, Body, Builder, Checkout, Config, ConnectionInfo, Driver, Error, Explanation,
     LeasedBody, Metrics, Pool, ResponseInfo, Runtime, Select, Server, ServerId, ServerStats,
-    ShutdownReport, Strategy,
+    ShutdownReport, Strategy, Timings, Upgraded,
 };
 use http::Request;
 use http_body::Frame;
@@ -44,10 +44,13 @@ const _: fn() = || {
     shared::<Strategy>();
     shared::<Explanation>();
     shared::<Box<dyn Balancer>>();
+    shared::<Timings>();
+    shared::<Upgraded>();
 
     owned::<Pool>();
     owned::<Checkout>();
     owned::<Body>();
+    owned::<Upgraded>();
     owned::<Error>();
     owned::<Driver>();
 };
@@ -95,6 +98,7 @@ fn loans_bodies_and_futures_are_small() {
     let sizes = [
         ("Checkout", size_of::<Checkout>(), 32),
         ("Body", size_of::<Body>(), 64),
+        ("Upgraded", size_of::<Upgraded>(), 32),
         ("LeasedBody", size_of::<LeasedBody<'_>>(), 32),
         ("get", size_of_val(&pool.get("/")), 2048),
         ("send", size_of_val(&pool.send(Request::new(Body::empty()))), 2048),

@@ -330,6 +330,9 @@ fn each_level_of_an_error_says_something_new() {
         }
         let depth = errors.each_ref().map(|error| levels(error).len());
         assert_eq!(depth, [1, 1, 2, 2, 2, 2, 2], "{errors:?}");
+        let [.., refused] = errors;
+        assert!(refused.is_retry_safe(), "nothing was sent");
+        assert!(refused.into_request().is_none(), "but the body was asked");
     });
 }
 

@@ -37,13 +37,15 @@ enum Stage {
     QueueForPermit,
     /// A body that is larger than what the server reads.
     Write,
+    /// A body that waits for leave.
+    Leave,
     Head,
     Body,
     /// Two connections that were idle give no answer.
     Retry,
 }
 
-const STAGES: [Stage; 10] = [
+const STAGES: [Stage; 11] = [
     Stage::Resolve,
     Stage::Connect,
     Stage::Failover,
@@ -51,6 +53,7 @@ const STAGES: [Stage; 10] = [
     Stage::Queue,
     Stage::QueueForPermit,
     Stage::Write,
+    Stage::Leave,
     Stage::Head,
     Stage::Body,
     Stage::Retry,
@@ -127,7 +130,7 @@ impl World {
                 self.pool.close_idle();
                 open_traps(&self.pool, LIMIT).await;
             }
-            Stage::Write | Stage::Head | Stage::Body => {}
+            Stage::Write | Stage::Leave | Stage::Head | Stage::Body => {}
         }
     }
 
@@ -159,7 +162,7 @@ impl World {
                 // It has been granted what it waits for, and does not know.
                 Moment::Woken => metrics.active_connections == 1 && sending == 0,
             },
-            Stage::Write | Stage::Head | Stage::Body => sending == 1,
+            Stage::Write | Stage::Leave | Stage::Head | Stage::Body => sending == 1,
             Stage::Retry => metrics.destroyed.broken > 0,
         }
     }
@@ -219,6 +222,10 @@ async fn operation(pool: &Pool, stage: Stage, way: Way) -> Result<(), Error> {
         Stage::Write => {
             let body = Body::from(vec![b'x'; 100_000]);
             Request::put("/deaf/1000").body(body).expect("a valid request")
+        }
+        Stage::Leave => {
+            let request = Request::put("/leave/500").header("expect", "100-continue");
+            request.body(Body::from(vec![b'x'; 10_000])).expect("a valid request")
         }
         Stage::Head => request(Method::GET, "/after/1000"),
         Stage::Body => request(Method::GET, "/trickle/5/200"),

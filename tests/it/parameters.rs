@@ -110,8 +110,15 @@ const PARAMETERS: [(&str, &str, Place); 16] = [
 ];
 
 /// Settings that the original did not have, and the tests that show their effects.
-const OWN: [(&str, &str); 7] = [
+const OWN: [(&str, &str); 14] = [
     ("min_idle", "background_work_closes_the_surplus_first_and_the_floor_at_its_own_limit"),
+    ("queue_timeout", "the_wait_in_line_ends_at_its_own_time"),
+    ("write_timeout", "a_write_that_is_held_up_ends_at_its_own_time"),
+    ("response_head_timeout", "the_wait_for_the_head_ends_at_its_own_time"),
+    ("body_read_timeout", "a_body_that_stalls_ends_at_its_own_time"),
+    ("expect_timeout", "a_body_waits_for_leave_no_longer_than_it_may"),
+    ("max_head_size", "a_head_at_the_limits_is_accepted_and_one_over_refused"),
+    ("max_headers", "a_head_at_the_limits_is_accepted_and_one_over_refused"),
     ("max_waiters", "the_last_place_in_line_is_given_and_one_over_is_refused"),
     ("handoff_grace", "handoff_grace_is_how_long_a_caller_may_take"),
     ("ewma_decay", "a_server_that_has_recovered_is_asked_again_as_the_peak_falls_off"),
@@ -121,7 +128,7 @@ const OWN: [(&str, &str); 7] = [
 ];
 
 /// The suites in which the tests of the tables must be found.
-const SUITES: [&str; 8] = [
+const SUITES: [&str; 10] = [
     include_str!("limits.rs"),
     include_str!("pooling.rs"),
     include_str!("sim_balancing.rs"),
@@ -129,7 +136,9 @@ const SUITES: [&str; 8] = [
     include_str!("sim_expiry.rs"),
     include_str!("sim_handoff.rs"),
     include_str!("sim_queue.rs"),
+    include_str!("sim_steps.rs"),
     include_str!("sim_timeouts.rs"),
+    include_str!("wire.rs"),
 ];
 
 fn has_test(name: &str) -> bool {

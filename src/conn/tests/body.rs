@@ -135,7 +135,7 @@ fn there_is_nothing_to_drain_before_the_head() {
     {
         let headers = HeaderMap::new();
         let (head, mut body) = (double::get(&headers), double::empty());
-        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None, None));
         assert!(double::poll(request.as_mut()).is_pending());
     }
     world.wire.answers("HTTP/1.1 204 No Content\r\n\r\n");
@@ -149,4 +149,19 @@ fn draining_finds_a_stray_response_behind_the_body() {
     respond(&mut world, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
     world.wire.answers("helloHTTP/1.1 200 OK\r\n\r\n");
     assert!(world.conn.drain() && !world.conn.is_reusable());
+}
+
+#[test]
+fn a_reader_that_does_not_read_lets_the_peer_wait() {
+    let mut world = World::new();
+    world.wire.answers("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n");
+    for _ in 0..10 {
+        world.wire.answers([b'x'; 10]);
+    }
+    world.get().unwrap();
+    for left in (0..10).rev() {
+        assert_eq!(world.wire.unread(), left + 1, "nothing is read ahead");
+        assert!(matches!(world.poll_frame(), Poll::Ready(Some(Ok(_)))));
+    }
+    assert!(world.conn.is_reusable());
 }

@@ -112,7 +112,7 @@ fn run(world: &mut World, random: &mut fastrand::Rng) -> Option<()> {
     let wire = world.wire.clone();
     let mut written = Vec::new();
     let response = {
-        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None, None));
         let mut quiet = 0;
         // It is done sending when a few polls in a row write nothing more.
         while quiet < holds {

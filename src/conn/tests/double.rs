@@ -112,6 +112,7 @@ impl World {
             runtime: Runtime::custom(Hands(clock.clone(), start), Nowhere, Nowhere),
             buffers: Buffers::new(8),
             limits: HeadLimits::default(),
+            steps: crate::config::Config::default().steps(),
         });
         let signal = Arc::<Signal>::default();
         let conn = Conn::new(wire.transport(), shared.clone(), signal.clone(), start);
@@ -126,13 +127,13 @@ impl World {
     /// Sends a GET that must be answered without waiting.
     pub(super) fn get(&mut self) -> Result<http::Response<()>, ExchangeError> {
         let headers = HeaderMap::new();
-        now(self.conn.request(&get(&headers), empty().as_mut(), None))
+        now(self.conn.request(&get(&headers), empty().as_mut(), None, None))
     }
 
     /// Sends a POST that must be answered without waiting.
     pub(super) fn post(&mut self, body: Script) -> Result<http::Response<()>, ExchangeError> {
         let headers = HeaderMap::new();
-        now(self.conn.request(&post(&headers), Box::pin(body).as_mut(), None))
+        now(self.conn.request(&post(&headers), Box::pin(body).as_mut(), None, None))
     }
 
     /// Reads the body to its end, which must come without waiting.
@@ -155,7 +156,7 @@ impl World {
 }
 
 fn head<'a>(method: &'a Method, headers: &'a HeaderMap) -> RequestHead<'a> {
-    RequestHead { method, base_path: "", path: "/", authority: "test", headers }
+    RequestHead { method, form: Form::Origin, base_path: "", path: "/", authority: "test", headers }
 }
 
 pub(super) fn get(headers: &HeaderMap) -> RequestHead<'_> {

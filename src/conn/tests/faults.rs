@@ -146,7 +146,7 @@ fn a_head_without_end_ends_at_the_limit() {
     }
     let headers = HeaderMap::new();
     let (head, mut body) = (double::get(&headers), double::empty());
-    let (result, _) = turn::drive(world.conn.request(&head, body.as_mut(), None));
+    let (result, _) = turn::drive(world.conn.request(&head, body.as_mut(), None, None));
     let error = result.unwrap_err();
     let expected = ProtocolError::HeadTooLarge;
     assert!(matches!(error.kind, ExchangeErrorKind::Protocol(found) if found == expected));

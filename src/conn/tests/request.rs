@@ -60,7 +60,7 @@ fn a_response_in_single_bytes_with_waits_between_is_the_same() {
     let headers = HeaderMap::new();
     let (head, mut body) = (get(&headers), empty());
     {
-        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None, None));
         let mut polls = 0;
         let response = loop {
             polls += 1;
@@ -101,7 +101,7 @@ fn whoever_says_close_gets_it() {
     world.wire.answers("HTTP/1.1 204 No Content\r\n\r\n");
     let mut headers = HeaderMap::new();
     headers.insert("connection", HeaderValue::from_static("close"));
-    now(world.conn.request(&get(&headers), empty().as_mut(), None)).unwrap();
+    now(world.conn.request(&get(&headers), empty().as_mut(), None, None)).unwrap();
     assert!(world.conn.is_body_complete() && !world.conn.is_reusable());
 }
 
@@ -137,7 +137,7 @@ fn a_request_that_cannot_be_sent_leaves_the_connection_as_it_was() {
     let mut world = World::new();
     let mut headers = HeaderMap::new();
     headers.insert("transfer-encoding", HeaderValue::from_static("chunked"));
-    let error = now(world.conn.request(&get(&headers), empty().as_mut(), None)).unwrap_err();
+    let error = now(world.conn.request(&get(&headers), empty().as_mut(), None, None)).unwrap_err();
     assert!(matches!(error.kind, ExchangeErrorKind::Request(_)) && !error.sent);
     assert!(world.conn.is_reusable());
     assert_eq!(world.shared.buffers.kept(), 1);
@@ -156,7 +156,7 @@ fn a_request_dropped_at_any_poll_is_not_reusable_unless_nothing_was_sent() {
         let headers = HeaderMap::new();
         let (head, mut body) = (get(&headers), empty());
         {
-            let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+            let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None, None));
             for _ in 0..polls {
                 assert!(poll(request.as_mut()).is_pending());
             }

@@ -40,7 +40,7 @@ fn get_with_a_wait(world: &mut World, deadline: Option<Instant>) {
     let headers = HeaderMap::new();
     let (head, mut body) = (get(&headers), empty());
     let wire = world.wire.clone();
-    let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), deadline));
+    let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), deadline, None));
     assert!(poll(request.as_mut()).is_pending());
     wire.answers(OK);
     assert!(matches!(poll(request.as_mut()), Poll::Ready(Ok(_))));
@@ -52,7 +52,7 @@ fn a_request_that_need_not_wait_touches_no_timer() {
     world.wire.answers(OK);
     let headers = HeaderMap::new();
     let deadline = world.at(1000);
-    double::now(world.conn.request(&get(&headers), empty().as_mut(), deadline)).unwrap();
+    double::now(world.conn.request(&get(&headers), empty().as_mut(), deadline, None)).unwrap();
     assert_eq!(world.clock.asked(), (0, 0, 0));
     get_with_a_wait(&mut world, None);
     assert_eq!(world.clock.asked(), (0, 0, 0));
@@ -78,7 +78,7 @@ fn the_deadline_ends_a_wait_for_the_head() {
     let (head, mut body, deadline) = (get(&headers), empty(), world.at(1000));
     let (count, waker) = Count::new();
     let error = {
-        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), deadline));
+        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), deadline, None));
         assert!(poll_with(request.as_mut(), &waker).is_pending());
         world.clock.turn(999);
         assert!(poll_with(request.as_mut(), &waker).is_pending());
@@ -102,7 +102,7 @@ fn a_sleep_set_for_an_earlier_request_fires_early_once_and_is_set_again() {
     let headers = HeaderMap::new();
     let (head, mut body) = (get(&headers), empty());
     let (count, waker) = Count::new();
-    let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), second));
+    let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), second, None));
     assert!(poll_with(request.as_mut(), &waker).is_pending());
     assert_eq!(world.clock.asked(), (1, 0, 1));
     world.clock.turn(1000);
@@ -120,7 +120,7 @@ fn a_deadline_that_has_passed_already_ends_the_first_wait() {
     world.clock.turn(50);
     let headers = HeaderMap::new();
     let deadline = world.at(10);
-    let result = double::now(world.conn.request(&get(&headers), empty().as_mut(), deadline));
+    let result = double::now(world.conn.request(&get(&headers), empty().as_mut(), deadline, None));
     assert!(matches!(result.unwrap_err().kind, ExchangeErrorKind::Timeout));
 }
 
@@ -131,7 +131,7 @@ fn the_deadline_holds_while_the_body_is_read_even_if_data_never_ends() {
         let headers = HeaderMap::new();
         let deadline = world.at(1000);
         world.wire.answers("HTTP/1.1 200 OK\r\n\r\n");
-        double::now(world.conn.request(&get(&headers), empty().as_mut(), deadline)).unwrap();
+        double::now(world.conn.request(&get(&headers), empty().as_mut(), deadline, None)).unwrap();
         assert!(world.poll_frame().is_pending());
         assert_eq!(world.clock.asked(), (1, 0, 1));
         if endless {
@@ -156,7 +156,7 @@ fn a_deadline_that_passes_before_anything_is_sent_does_no_harm() {
     let (head, deadline) = (double::post(&headers), world.at(1000));
     let mut body = Box::pin(Script::known(b"x"));
     {
-        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), deadline));
+        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), deadline, None));
         assert!(poll(request.as_mut()).is_pending());
         world.wire.writes(double::Write::Pending);
         world.clock.turn(1000);
@@ -174,7 +174,7 @@ fn a_cut_from_outside_wakes_the_task_and_ends_the_exchange() {
     let signal = world.signal.clone();
     let (count, waker) = Count::new();
     {
-        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None, None));
         assert!(poll_with(request.as_mut(), &waker).is_pending());
         signal.cut();
         assert_eq!(count.seen(), 1);
@@ -222,7 +222,7 @@ fn the_socket_sees_one_waker_whichever_task_drives() {
     let (head, mut body) = (get(&headers), empty());
     let (first, first_waker) = Count::new();
     let (second, second_waker) = Count::new();
-    let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+    let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None, None));
     assert!(poll_with(request.as_mut(), &first_waker).is_pending());
     let seen = world.wire.reader();
     assert!(poll_with(request.as_mut(), &second_waker).is_pending());
@@ -239,7 +239,7 @@ fn a_connection_that_was_given_up_keeps_no_task_alive() {
         let (head, mut body) = (get(&headers), empty());
         let (count, waker) = Count::new();
         {
-            let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+            let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None, None));
             assert!(poll_with(request.as_mut(), &waker).is_pending());
             assert_eq!(Arc::strong_count(&count), 3, "the connection has to wake it");
             match ended_by {
@@ -267,7 +267,7 @@ fn an_idle_connection_keeps_no_task_alive() {
     let (head, mut body) = (get(&headers), empty());
     let (count, waker) = Count::new();
     {
-        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None, None));
         assert!(poll_with(request.as_mut(), &waker).is_pending());
         world.wire.answers(OK);
         assert!(poll_with(request.as_mut(), &waker).is_ready());

@@ -63,7 +63,7 @@ fn the_deadline_holds_for_a_body_that_is_always_ready() {
         let mut world = World::new();
         let (headers, deadline) = (HeaderMap::new(), world.at(1000));
         endless_body(&world, one_read);
-        double::now(world.conn.request(&get(&headers), empty().as_mut(), deadline)).unwrap();
+        double::now(world.conn.request(&get(&headers), empty().as_mut(), deadline, None)).unwrap();
         assert!(matches!(world.poll_frame(), Poll::Ready(Some(Ok(_)))));
         world.clock.turn(1000);
         let late = (0..MANY / 50).find_map(|_| match world.poll_frame() {
@@ -115,7 +115,7 @@ fn a_head_that_trickles_without_a_wait_lets_others_have_their_turn() {
         answer.bytes().for_each(|byte| world.wire.answers([byte]));
         let headers = HeaderMap::new();
         let (head, mut body) = (get(&headers), empty());
-        let (result, pauses) = drive(world.conn.request(&head, body.as_mut(), None));
+        let (result, pauses) = drive(world.conn.request(&head, body.as_mut(), None, None));
         assert_eq!(result.unwrap().status(), 204);
         assert!(pauses >= answer.len() / 1000, "{pauses} for {} bytes", answer.len());
         assert!(world.conn.is_reusable());
@@ -129,7 +129,7 @@ fn the_deadline_holds_for_a_head_that_trickles_without_a_wait() {
     (0..20_000).for_each(|_| world.wire.answers("v"));
     let (headers, deadline) = (HeaderMap::new(), world.at(1000));
     world.clock.turn(1000);
-    let result = double::now(world.conn.request(&get(&headers), empty().as_mut(), deadline));
+    let result = double::now(world.conn.request(&get(&headers), empty().as_mut(), deadline, None));
     assert!(matches!(result.unwrap_err().kind, ExchangeErrorKind::Timeout));
     assert!(world.conn.bytes_in() < 1000);
 }
@@ -149,7 +149,7 @@ fn one_huge_piece_that_the_peer_takes_at_once_lets_others_have_their_turn() {
         let mut body = Box::pin(Script::new(Some(LENGTH as u64), [piece]));
         let headers = HeaderMap::new();
         let (head, deadline, clock) = (post(&headers), world.at(1000), world.clock.clone());
-        let mut request = pin!(world.conn.request(&head, body.as_mut(), deadline));
+        let mut request = pin!(world.conn.request(&head, body.as_mut(), deadline, None));
         let (count, waker) = Count::new();
         let polled = poll_with(request.as_mut(), &waker);
         let sent = world.wire.written().concat().len();
@@ -175,7 +175,7 @@ fn a_body_of_empty_pieces_without_end_lets_others_have_their_turn_and_ends_with_
     let mut body = Box::pin(Script::new(None, pieces));
     let headers = HeaderMap::new();
     let (head, deadline, clock) = (post(&headers), world.at(1000), world.clock.clone());
-    let mut request = pin!(world.conn.request(&head, body.as_mut(), deadline));
+    let mut request = pin!(world.conn.request(&head, body.as_mut(), deadline, None));
     let (count, waker) = Count::new();
     assert!(poll_with(request.as_mut(), &waker).is_pending());
     assert_eq!(count.seen(), 1, "it has not waited for anybody");

@@ -56,7 +56,7 @@ fn what_is_ready_is_sent_before_the_body_is_waited_for() {
     let headers = HeaderMap::new();
     let head = post(&headers);
     let wire = world.wire.clone();
-    let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+    let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None, None));
     assert!(poll(request.as_mut()).is_pending());
     assert!(wire.text().ends_with("\r\n\r\n1\r\na\r\n"));
     assert!(poll(request.as_mut()).is_pending());
@@ -108,7 +108,7 @@ fn a_large_body_arrives_whole_whatever_each_write_takes() {
         let head = post(&headers);
         let wire = world.wire.clone();
         {
-            let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+            let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None, None));
             for _ in 0..39 + 1 {
                 assert!(poll(request.as_mut()).is_pending());
             }
@@ -183,7 +183,7 @@ fn a_body_without_end_lets_others_have_their_turn_and_ends_with_the_deadline() {
     let headers = HeaderMap::new();
     let (head, deadline, clock) = (post(&headers), world.at(1000), world.clock.clone());
     let wire = world.wire.clone();
-    let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), deadline));
+    let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), deadline, None));
     assert!(poll(request.as_mut()).is_pending());
     let first = wire.written().len();
     assert!(poll(request.as_mut()).is_pending());
@@ -224,7 +224,7 @@ fn an_interim_response_does_not_stop_the_sending() {
     let headers = HeaderMap::new();
     let head = post(&headers);
     {
-        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+        let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None, None));
         assert!(poll(request.as_mut()).is_pending());
         assert!(poll(request.as_mut()).is_ready());
     }
@@ -298,7 +298,7 @@ fn a_body_that_breaks_its_word_kills_the_connection_once_sent() {
         let headers = HeaderMap::new();
         let head = post(&headers);
         let error = {
-            let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None));
+            let mut request = std::pin::pin!(world.conn.request(&head, body.as_mut(), None, None));
             assert!(poll(request.as_mut()).is_pending());
             now(request).unwrap_err()
         };

@@ -54,6 +54,11 @@ impl Wire {
         self.writes.push(step);
     }
 
+    /// How many steps of the script for reads are left.
+    pub(super) fn unread(&self) -> usize {
+        self.reads.len()
+    }
+
     /// Takes a step of the script for writes back.
     pub(super) fn next_write(&self) -> Option<Write> {
         self.writes.pop()

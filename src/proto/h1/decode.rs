@@ -37,10 +37,10 @@ pub(crate) struct ResponseHead {
 pub(crate) enum Decoded {
     /// Less than a head.
     Partial,
-    /// An interim response, `len` bytes long.
-    Interim { len: usize },
-    /// A final response, `len` bytes long.
-    Final { len: usize, head: ResponseHead },
+    /// An interim response, `len` bytes long. Not 101, which ends the exchange.
+    Interim { len: usize, status: StatusCode, strict: bool },
+    /// A final response, or 101, `len` bytes long. It is strict if every line ends with CRLF.
+    Final { len: usize, head: ResponseHead, strict: bool },
 }
 
 /// Most heads fit; only one that does not costs an allocation for the parser's table.
@@ -79,13 +79,8 @@ impl HeadDecoder {
             return check_length(input.len(), limits).map(|()| Decoded::Partial);
         }
         self.scanned = input.len();
-        let decoded = parse(input, limits)?;
-        let len = match &decoded {
-            Decoded::Partial => input.len(),
-            Decoded::Interim { len } | Decoded::Final { len, .. } => *len,
-        };
-        check_length(len, limits)?;
-        Ok(decoded)
+        let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
+        parse(input, limits, &mut usual[..USUAL_FIELDS.min(limits.max_fields)])
     }
 }
 
@@ -100,51 +95,69 @@ fn end_of_head(input: &[u8], scanned: usize) -> bool {
     tail.windows(2).any(|pair| pair == b"\n\n") || tail.windows(3).any(|three| three == b"\n\r\n")
 }
 
-fn parse(input: &[u8], limits: &HeadLimits) -> Result<Decoded, ProtocolError> {
-    let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
-    let table = &mut usual[..USUAL_FIELDS.min(limits.max_fields)];
-    match parse_into(table, input) {
-        Err(httparse::Error::TooManyHeaders) if limits.max_fields > USUAL_FIELDS => {
-            let mut large = vec![MaybeUninit::uninit(); limits.max_fields];
-            parse_into(&mut large, input)
+fn parse<'input>(
+    input: &'input [u8],
+    limits: &HeadLimits,
+    table: &mut [MaybeUninit<Header<'input>>],
+) -> Result<Decoded, ProtocolError> {
+    let fields = table.len();
+    let mut response = httparse::Response::new(&mut []);
+    // Each leniency that the parser knows stays off: no blank before a colon, no folded lines, no
+    // skipping of bad ones. RFC 9112 section 5.1 makes the first a known way to smuggle.
+    let config = ParserConfig::default();
+    match config.parse_response_with_uninit_headers(&mut response, input, table) {
+        Ok(Status::Partial) => check_length(input.len(), limits).map(|()| Decoded::Partial),
+        Ok(Status::Complete(len)) => {
+            check_length(len, limits)?;
+            finish(&response, &input[..len])
         }
-        other => other,
+        Err(httparse::Error::TooManyHeaders) if fields < limits.max_fields => {
+            parse(input, limits, &mut vec![MaybeUninit::uninit(); limits.max_fields])
+        }
+        Err(error) => Err(refusal(error, input)),
     }
-    .map_err(|error| match error {
+}
+
+#[cold]
+fn refusal(error: httparse::Error, input: &[u8]) -> ProtocolError {
+    match error {
         httparse::Error::TooManyHeaders => ProtocolError::TooManyFields,
         httparse::Error::Version => ProtocolError::NotHttp1,
         // A line that begins with a blank is reported as a bad name or value; say what it is.
         _ if is_folded(input) => ProtocolError::Folded,
         _ => ProtocolError::Head,
-    })?
-}
-
-fn parse_into<'input>(
-    table: &mut [MaybeUninit<Header<'input>>],
-    input: &'input [u8],
-) -> Result<Result<Decoded, ProtocolError>, httparse::Error> {
-    let mut response = httparse::Response::new(&mut []);
-    // Each leniency that the parser knows stays off: no blank before a colon, no folded lines, no
-    // skipping of bad ones. RFC 9112 section 5.1 makes the first a known way to smuggle.
-    let config = ParserConfig::default();
-    match config.parse_response_with_uninit_headers(&mut response, input, table)? {
-        Status::Partial => Ok(Ok(Decoded::Partial)),
-        Status::Complete(len) => Ok(finish(&response, &input[..len])),
     }
 }
 
 fn finish(response: &httparse::Response<'_, '_>, bytes: &[u8]) -> Result<Decoded, ProtocolError> {
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(ProtocolError::Head)?;
-    if status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(ProtocolError::Upgrade);
-    }
-    if status.is_informational() {
-        return Ok(Decoded::Interim { len: bytes.len() });
+    let (len, strict) = (bytes.len(), has_strict_lines(response.headers, bytes));
+    if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Decoded::Interim { len, status, strict });
     }
     let version = if response.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
     let headers = fields(response.headers, bytes).ok_or(ProtocolError::Head)?;
-    Ok(Decoded::Final { len: bytes.len(), head: ResponseHead { version, status, headers } })
+    Ok(Decoded::Final { len, head: ResponseHead { version, status, headers }, strict })
+}
+
+/// Whether every line of a parsed head ends with CRLF. Each name begins a line, so the line before
+/// it is seen by the two bytes before it; nothing is scanned.
+//= https://www.rfc-editor.org/rfc/rfc9112#section-2.2
+//# Although the line terminator for the start-line and fields is the sequence CRLF, a recipient MAY
+//# recognize a single LF as a line terminator and ignore any preceding CR.
+// We do. But hops that differ about it can be played off against each other, so nothing that
+// follows such a head is believed.
+//= https://www.rfc-editor.org/rfc/rfc9112#section-2.2
+//# A recipient of such a bare CR MUST consider that element to be invalid or replace each bare CR
+//# with SP before processing the element or forwarding the message.
+// The parser refuses it.
+fn has_strict_lines(parsed: &[Header<'_>], bytes: &[u8]) -> bool {
+    let begins_strictly = |field: &Header<'_>| {
+        let at = field.name.as_ptr().addr() - bytes.as_ptr().addr();
+        bytes[..at].ends_with(b"\r\n")
+    };
+    bytes.ends_with(b"\r\n\r\n") && parsed.iter().all(begins_strictly)
 }
 
 /// Makes a map of parsed fields, whose values all are slices of one copy of `bytes`.
@@ -164,6 +177,12 @@ pub(super) fn fields(parsed: &[Header<'_>], bytes: &[u8]) -> Option<HeaderMap> {
     Some(headers)
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9112#section-5.2
+//# A user agent that receives an obs-fold in a response message that is not within a "message/http"
+//# container MUST replace each received obs-fold with one or more SP octets prior to interpreting
+//# the field value.
+// We interpret no value of such a message, but refuse all of it, and say why: hops that read the
+// fold as a field of its own see other framing.
 fn is_folded(input: &[u8]) -> bool {
     input.windows(2).any(|pair| matches!(pair, b"\n " | b"\n\t"))
 }

@@ -6,19 +6,32 @@ use http_body::SizeHint;
 
 use super::buffer::Buffer;
 use super::error::EncodeError;
-use super::framing::{self, Present};
+use super::framing::{self, Asked};
 
 /// A request's head, as the parts it is made of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestHead<'a> {
     pub(crate) method: &'a Method,
+    pub(crate) form: Form,
     /// What goes before the path: empty, or a path without a trailing slash.
     pub(crate) base_path: &'a str,
     /// Path and query, as `http::uri::PathAndQuery` prints them.
     pub(crate) path: &'a str,
-    /// The server's `Host`, for a caller who sets none.
+    /// The authority that the target has, or would have: `Host`, for a caller who sets none.
     pub(crate) authority: &'a str,
     pub(crate) headers: &'a HeaderMap,
+}
+
+/// How the target is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As a path, to the server that it leads to.
+    #[default]
+    Origin,
+    /// As a URL, to a proxy.
+    Absolute,
+    /// As a host and a port: for CONNECT, and nothing else.
+    Authority,
 }
 
 /// What is known of a request's body before its first byte.
@@ -41,11 +54,44 @@ pub(crate) enum Sending {
 }
 
 /// What was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Encoded {
     pub(crate) sending: Sending,
     /// The request says `Connection: close`.
     pub(crate) close: bool,
+    /// The request says that its body waits for a 100.
+    pub(crate) expects: bool,
+    /// What decides how the response is read.
+    pub(crate) asked: Asked,
+}
+
+/// Which of the fields that matter here a head has, found in one pass over it. Nearly every head
+/// lacks most of them, and each look-up would hash a name to find nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Present {
+    host: bool,
+    connection: bool,
+    content_length: bool,
+    transfer_encoding: bool,
+    trailer: bool,
+    expect: bool,
+    upgrade: bool,
+}
+
+impl Present {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut present = Self::default();
+        for name in headers.keys() {
+            present.host |= *name == header::HOST;
+            present.connection |= *name == header::CONNECTION;
+            present.content_length |= *name == header::CONTENT_LENGTH;
+            present.transfer_encoding |= *name == header::TRANSFER_ENCODING;
+            present.trailer |= *name == header::TRAILER;
+            present.expect |= *name == header::EXPECT;
+            present.upgrade |= *name == header::UPGRADE;
+        }
+        present
+    }
 }
 
 /// Writes the head. On an error `out` holds nothing of use.
@@ -54,19 +100,20 @@ pub(crate) fn request(
     head: &RequestHead<'_>,
     body: &BodyHint,
 ) -> Result<Encoded, EncodeError> {
-    if head.method == Method::CONNECT {
-        return Err(EncodeError::Connect);
-    }
+    debug_assert_eq!(head.form == Form::Authority, head.method == Method::CONNECT);
     let present = Present::of(head.headers);
     let framing = frame(head, body, present)?;
+    let expects = present.expect && expects_continue(head, framing)?;
+    let upgrade = if present.upgrade { Some(offers(head.headers)?) } else { None };
     out.put(head.method.as_str().as_bytes());
     out.put(b" ");
     put_target(out, head)?;
-    out.put(b" HTTP/1.1\r\n");
+    // With the name of the first field, which is always the same.
+    out.put(b" HTTP/1.1\r\nhost: ");
     put_host(out, head, present.host)?;
     for (name, value) in head.headers {
         // `Host` has been written, and framing is ours to write.
-        if *name != header::HOST && *name != header::CONTENT_LENGTH {
+        if ![header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(name) {
             put_field(out, name, value);
         }
     }
@@ -89,7 +136,31 @@ pub(crate) fn request(
     //# connection
     let close =
         present.connection && framing::has_token(head.headers, &header::CONNECTION, "close");
-    Ok(Encoded { sending, close })
+    let connect = head.form == Form::Authority;
+    let asked = Asked { head: head.method == Method::HEAD, connect, upgrade };
+    Ok(Encoded { sending, close, expects, asked })
+}
+
+/// Whether the body waits for a 100.
+//= https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1
+//# A client MUST NOT generate a 100-continue expectation in a request that does not include
+//# content.
+fn expects_continue(head: &RequestHead<'_>, framing: Declared) -> Result<bool, EncodeError> {
+    let expects = framing::has_token(head.headers, &header::EXPECT, "100-continue");
+    match framing {
+        Declared::Nothing | Declared::Length(0) if expects => Err(EncodeError::Expect),
+        _ => Ok(expects),
+    }
+}
+
+/// The protocols that the request offers to switch to.
+//= https://www.rfc-editor.org/rfc/rfc9110#section-7.8
+//# A sender of Upgrade MUST also send an "Upgrade" connection option in the Connection header field
+fn offers(headers: &HeaderMap) -> Result<Box<[HeaderValue]>, EncodeError> {
+    if !framing::has_token(headers, &header::CONNECTION, "upgrade") {
+        return Err(EncodeError::Upgrade);
+    }
+    Ok(headers.get_all(header::UPGRADE).iter().cloned().collect())
 }
 
 #[derive(Clone, Copy)]
@@ -106,7 +177,8 @@ fn frame(
     body: &BodyHint,
     present: Present,
 ) -> Result<Declared, EncodeError> {
-    if present.transfer_encoding {
+    let coded = present.transfer_encoding;
+    if coded && (body.ended || present.content_length || !framing::is_chunked(head.headers)) {
         return Err(EncodeError::TransferEncoding);
     }
     let stated = if present.content_length {
@@ -117,8 +189,10 @@ fn frame(
     let known = if body.ended { Some(0) } else { body.size.exact() };
     //= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.8
     //# A client MUST NOT send content in a TRACE request.
-    if head.method == Method::TRACE && known != Some(0) {
-        return Err(EncodeError::TraceBody);
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
+    //# A CONNECT request message does not have content.
+    if matches!(*head.method, Method::TRACE | Method::CONNECT) && known != Some(0) {
+        return Err(EncodeError::Content);
     }
     match (known, stated) {
         (Some(actual), Some(stated)) if actual != stated => {
@@ -133,7 +207,7 @@ fn frame(
             Ok(Declared::Length(stated))
         }
         // Trailers can only follow chunks: whoever announces them wants chunks.
-        (Some(_), None) if !body.ended && present.trailer => Ok(Declared::Chunked),
+        (Some(_), None) if coded || (!body.ended && present.trailer) => Ok(Declared::Chunked),
         //= https://www.rfc-editor.org/rfc/rfc9110#section-8.6
         //# For example, a user agent normally sends Content-Length in a POST request even when the
         //# value is 0 (indicating empty content).
@@ -149,15 +223,51 @@ fn expects_content(method: &Method) -> bool {
 }
 
 fn put_target(out: &mut Buffer, head: &RequestHead<'_>) -> Result<(), EncodeError> {
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2.3
+    //# When making a CONNECT request to establish a tunnel through one or more proxies, a client
+    //# MUST send only the host and port of the tunnel destination as the request-target.
+    if head.form == Form::Authority {
+        return put_tunnel(out, head.authority);
+    }
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2.4
+    //# When a client wishes to request OPTIONS for the server as a whole, as opposed to a specific
+    //# named resource of that server, the client MUST send only "*" (%x2A) as the request-target.
     if head.path == "*" {
         out.put(b"*");
         return if head.method == Method::OPTIONS { Ok(()) } else { Err(EncodeError::Target) };
     }
-    put_path(out, head.base_path)?;
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
+    //# When making a request to a proxy, other than a CONNECT or server-wide OPTIONS request (as
+    //# detailed below), a client MUST send the target URI in "absolute-form" as the
+    //# request-target.
+    if head.form == Form::Absolute {
+        out.put(b"http://");
+        out.put(head.authority.as_bytes());
+    }
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2.1
+    //# If the target URI's path component is empty, the client MUST send "/" as the path within
+    //# the origin-form of request-target.
+    if !head.base_path.is_empty() {
+        put_path(out, head.base_path)?;
+    }
     if !head.path.starts_with('/') {
         out.put(b"/");
     }
     put_path(out, head.path)
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9112#section-3.2.3
+//# There is no default port; a client MUST send the port number even if the CONNECT request is
+//# based on a URI reference that contains an authority component with an elided port
+fn put_tunnel(out: &mut Buffer, authority: &str) -> Result<(), EncodeError> {
+    let (host, port) = authority.rsplit_once(':').ok_or(EncodeError::Connect)?;
+    let is_port = port.parse::<u16>().is_ok_and(|port| port > 0) && !port.starts_with('+');
+    let is_host = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
+    if host.is_empty() || host.contains('@') || !is_port || !is_host {
+        return Err(EncodeError::Connect);
+    }
+    out.put(authority.as_bytes());
+    Ok(())
 }
 
 /// Writes a path. `http` lets bytes beyond ASCII through; on the wire they are percent-encoded.
@@ -179,10 +289,10 @@ fn put_path(out: &mut Buffer, path: &str) -> Result<(), EncodeError> {
     Ok(())
 }
 
+/// Writes the value of `Host`, whose name is there already.
 //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2
 //# A client MUST send a Host header field [...] in all HTTP/1.1 request messages.
 fn put_host(out: &mut Buffer, head: &RequestHead<'_>, own: bool) -> Result<(), EncodeError> {
-    out.put(b"host: ");
     if own {
         let mut hosts = head.headers.get_all(header::HOST).iter();
         match (hosts.next(), hosts.next()) {

@@ -18,8 +18,10 @@ pub(crate) enum ProtocolError {
     TooManyFields,
     /// Interim (1xx) responses without end.
     TooManyInterim,
-    /// 101, though no upgrade was asked for.
+    /// 101, though that was not asked for, or not to this protocol.
     Upgrade,
+    /// The connection is to be switched, or a tunnel, before the server has the whole request.
+    EarlyUpgrade,
     /// Bytes came before the request was sent.
     Unsolicited,
     /// A transfer coding other than exactly one `chunked`.
@@ -45,7 +47,8 @@ impl fmt::Display for ProtocolError {
             Self::HeadTooLarge => "the response's head is longer than the limit",
             Self::TooManyFields => "the response has more fields than the limit",
             Self::TooManyInterim => "too many interim responses",
-            Self::Upgrade => "the server switched protocols without being asked",
+            Self::Upgrade => "the server switched to a protocol that it was not offered",
+            Self::EarlyUpgrade => "the server switched protocols in the middle of the request",
             Self::Unsolicited => "the server answered before it was asked",
             Self::TransferEncoding => "the response's Transfer-Encoding is not chunked",
             Self::ContentLength => "the response's Content-Length is invalid",
@@ -62,15 +65,19 @@ impl Error for ProtocolError {}
 /// The request cannot be sent as it is. Nothing has been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EncodeError {
-    /// CONNECT: a tunnel is no request of a pool.
+    /// CONNECT to something other than a host and a port.
     Connect,
-    /// TRACE with a body.
-    TraceBody,
+    /// TRACE or CONNECT with a body.
+    Content,
+    /// `Expect: 100-continue` without a body.
+    Expect,
+    /// `Upgrade` without `Connection: upgrade`.
+    Upgrade,
     /// The path has a byte that no request target may have.
     Target,
     /// More than one `Host`.
     Host,
-    /// The caller set `Transfer-Encoding`.
+    /// The caller's `Transfer-Encoding` is not `chunked`, or contradicts the body.
     TransferEncoding,
     /// The caller's `Content-Length` is no number, or there are several that differ.
     ContentLength,
@@ -81,12 +88,14 @@ pub(crate) enum EncodeError {
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Connect => "CONNECT cannot be sent through a pool",
-            Self::TraceBody => "a TRACE request has no body",
+            Self::Connect => "the target of CONNECT is not a host and a port",
+            Self::Content => "a TRACE or CONNECT request has no body",
+            Self::Expect => "the request expects 100-continue, but has no body",
+            Self::Upgrade => "the request has an Upgrade field, but no Connection: upgrade",
             Self::Target => "the path has a byte that a request target may not have",
             Self::Host => "the request has more than one Host field",
             Self::TransferEncoding => {
-                "the request sets Transfer-Encoding, which is derived from its body"
+                "the request's Transfer-Encoding contradicts its body, from which it is derived"
             }
             Self::ContentLength => "the request's Content-Length is invalid",
             Self::LengthMismatch { stated, actual } => {

@@ -1,6 +1,8 @@
 //! [`Exchange`]: one request and its response, as a state machine over bytes.
 
-use http::{HeaderMap, Method, header};
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header};
 use http_body::SizeHint;
 
 use super::buffer::Buffer;
@@ -8,7 +10,7 @@ use super::chunked::{self, ChunkedDecoder, Step};
 use super::decode::{Decoded, HeadDecoder, HeadLimits, ResponseHead};
 use super::encode::{self, BodyHint, RequestHead, Sending};
 use super::error::{BodyLengthError, EncodeError, ProtocolError};
-use super::framing::{self, BodyKind};
+use super::framing::{self, Asked, BodyKind};
 
 /// How many interim responses are skipped before the final one.
 const MAX_INTERIM: u32 = 16;
@@ -44,25 +46,33 @@ enum Receiving {
 /// response may be complete before the request is.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    asked_with_head: bool,
+    asked: Asked,
     sending: Sending,
+    /// The body waits for a 100.
+    expects: bool,
     receiving: Receiving,
     /// Neither side has said or done what forbids another exchange.
     persistent: bool,
     interim: u32,
     interim_bytes: usize,
+    keep_alive: Option<Duration>,
+    /// What comes behind the response is not HTTP any more.
+    tunnel: bool,
 }
 
 /// A connection's state before its first exchange: as if one had just ended well.
 impl Default for Exchange {
     fn default() -> Self {
         Self {
-            asked_with_head: false,
+            asked: Asked::default(),
             sending: Sending::Done,
+            expects: false,
             receiving: Receiving::Done,
             persistent: true,
             interim: 0,
             interim_bytes: 0,
+            keep_alive: None,
+            tunnel: false,
         }
     }
 }
@@ -76,12 +86,15 @@ impl Exchange {
     ) -> Result<Self, EncodeError> {
         let encoded = encode::request(out, head, body)?;
         Ok(Self {
-            asked_with_head: head.method == Method::HEAD,
+            asked: encoded.asked,
             sending: encoded.sending,
+            expects: encoded.expects,
             receiving: Receiving::Head(HeadDecoder::default()),
             persistent: !encoded.close,
             interim: 0,
             interim_bytes: 0,
+            keep_alive: None,
+            tunnel: false,
         })
     }
 
@@ -110,6 +123,7 @@ impl Exchange {
 
     /// The request's body has ended. Trailers are sent behind chunks; a body of stated length has
     /// no place for them, and they are left out, as RFC 9110 section 6.5.1 allows.
+    #[inline]
     pub(crate) fn end_body(
         &mut self,
         out: &mut Buffer,
@@ -127,6 +141,20 @@ impl Exchange {
             Sending::Done => {}
         }
         Ok(())
+    }
+
+    /// The body of the request is held back until the server asks for it.
+    pub(crate) fn awaits_continue(&self) -> bool {
+        self.expects
+    }
+
+    /// The body of the request is held back no longer.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1
+    //# A client that sends a 100-continue expectation is not required to wait for any specific
+    //# length of time; such a client MAY proceed to send the message body even if it has not yet
+    //# received a response.
+    pub(crate) fn proceed(&mut self) {
+        self.expects = false;
     }
 
     /// The last byte of the request has been put out.
@@ -163,11 +191,15 @@ impl Exchange {
             };
             match decoder.decode(&input[used..], limits) {
                 Ok(Decoded::Partial) => return Ok((used, None)),
-                Ok(Decoded::Interim { len }) => {
+                Ok(Decoded::Interim { len, status, strict }) => {
                     used += len;
+                    self.persistent &= strict;
+                    self.expects &= status != StatusCode::CONTINUE;
                     self.count_interim(len, limits)?;
                 }
-                Ok(Decoded::Final { len, head }) => {
+                Ok(Decoded::Final { len, head, strict }) => {
+                    self.persistent &= strict;
+                    self.expects = false;
                     self.frame(&head, limits)?;
                     return Ok((used + len, Some(head)));
                 }
@@ -187,16 +219,24 @@ impl Exchange {
     }
 
     fn frame(&mut self, head: &ResponseHead, limits: &HeadLimits) -> Result<(), ProtocolError> {
-        let framing = match framing::of_response(self.asked_with_head, head) {
+        let framing = match framing::of_response(&self.asked, head) {
             Ok(framing) => framing,
             Err(error) => return Err(self.fail(error)),
         };
         self.persistent &= framing.persistent;
+        self.keep_alive = framing.keep_alive;
         self.receiving = match framing.body {
             BodyKind::Empty => Receiving::Done,
             BodyKind::Length(left) => Receiving::Length { left },
             BodyKind::Chunked => Receiving::Chunked(ChunkedDecoder::new(limits.max_fields)),
             BodyKind::Close => Receiving::Close,
+            BodyKind::Tunnel if !self.request_done() => {
+                return Err(self.fail(ProtocolError::EarlyUpgrade));
+            }
+            BodyKind::Tunnel => {
+                self.tunnel = true;
+                Receiving::Done
+            }
         };
         Ok(())
     }
@@ -232,6 +272,7 @@ impl Exchange {
     }
 
     /// `n` bytes of data were consumed, at most as many as were announced.
+    #[inline]
     pub(crate) fn took(&mut self, n: usize) {
         match &mut self.receiving {
             Receiving::Length { left } => {
@@ -261,6 +302,16 @@ impl Exchange {
     /// The last byte of the response has been used.
     pub(crate) fn response_done(&self) -> bool {
         matches!(self.receiving, Receiving::Done)
+    }
+
+    /// The response has turned the connection into something else than HTTP.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.tunnel
+    }
+
+    /// How long the peer said, in its response, that it keeps the connection.
+    pub(crate) fn keep_alive(&self) -> Option<Duration> {
+        self.keep_alive
     }
 
     /// Both directions are complete, and neither forbids another exchange on the connection.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, Version};
 
 use super::decode::ResponseHead;
@@ -19,6 +19,8 @@ pub(crate) enum BodyKind {
     Chunked,
     /// By the end of the connection.
     Close,
+    /// There is none, and what follows is not HTTP any more.
+    Tunnel,
 }
 
 /// The verdict on a response's head.
@@ -27,19 +29,53 @@ pub(crate) struct Framing {
     pub(crate) body: BodyKind,
     /// The connection may carry another request after this response.
     pub(crate) persistent: bool,
+    /// How long the peer says that it keeps the connection.
+    pub(crate) keep_alive: Option<Duration>,
+}
+
+/// What of a request decides how its response is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// By HEAD.
+    pub(crate) head: bool,
+    /// By CONNECT.
+    pub(crate) connect: bool,
+    /// The lines of the request's `Upgrade` field. Boxed: hardly any request has one.
+    pub(crate) upgrade: Option<Box<[HeaderValue]>>,
 }
 
 /// Applies RFC 9112 section 6.3, in its order.
 pub(crate) fn of_response(
-    asked_with_head: bool,
+    asked: &Asked,
     response: &ResponseHead,
 ) -> Result<Framing, ProtocolError> {
     let headers = &response.headers;
     let present = Present::of(headers);
-    let (coded, counted) = (present.transfer_encoding, present.content_length);
+    let keep_alive = if present.keep_alive { keep_alive_timeout(headers) } else { None };
+    let framing = |body, persistent| Framing { body, persistent, keep_alive };
+    let (coded, counted) = (present.transfer_encoding, present.lengths > 0);
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.1
+    //# A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding
+    //# header field MUST treat the message as if the framing is faulty, even if a
+    //# Content-Length is present, and close the connection after processing the message.
+    let faulty = coded && (counted || response.version != Version::HTTP_11);
     // Whatever comes of it below, a response that says its length twice, in two ways, smells of
     // smuggling: nothing that follows it is believed.
-    let persistent = persists(response, present.connection) && !(coded && counted);
+    let persistent = persists(response, present.connection) && !faulty;
+
+    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+        switched(asked, headers)?;
+        return Ok(framing(BodyKind::Tunnel, false));
+    }
+
+    // Before the rule on statuses without a body: a 204 to CONNECT opens a tunnel, too.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+    //# Any 2xx (Successful) response to a CONNECT request implies that the connection will become
+    //# a tunnel immediately after the empty line that concludes the header fields. A client MUST
+    //# ignore any Content-Length or Transfer-Encoding header fields received in such a message.
+    if asked.connect && response.status.is_success() {
+        return Ok(framing(BodyKind::Tunnel, false));
+    }
 
     //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
     //# Any response to a HEAD request and any response with a 1xx (Informational), 204 (No
@@ -47,59 +83,92 @@ pub(crate) fn of_response(
     //# after the header fields, regardless of the header fields present in the message, and thus
     //# cannot contain a message body or trailer section.
     let bodiless = matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if asked_with_head || bodiless || response.status.is_informational() {
-        return Ok(Framing { body: BodyKind::Empty, persistent });
+    if asked.head || bodiless {
+        // A length that is none frames nothing here. It still tells of a peer to beware of.
+        let odd = counted && content_length(headers).is_none();
+        return Ok(framing(BodyKind::Empty, persistent && !odd));
     }
-    // The rule on 2xx to CONNECT has no place here: CONNECT is never sent.
 
     if coded {
-        only_chunked(response)?;
-        return Ok(Framing { body: BodyKind::Chunked, persistent });
+        let plain = only_chunked(response)?;
+        return Ok(framing(BodyKind::Chunked, persistent && plain));
     }
 
-    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
-    //# If a message is received without Transfer-Encoding and with an invalid Content-Length
-    //# header field, then the message framing is invalid and the recipient MUST treat it as an
-    //# unrecoverable error, unless the field value can be successfully parsed as a
-    //# comma-separated list [...], all values in the list are valid, and all values in the list
-    //# are the same
     if counted {
-        let stated = content_length(headers).ok_or(ProtocolError::ContentLength)?;
-        let body = match stated.value {
-            0 => BodyKind::Empty,
-            n => BodyKind::Length(n),
-        };
-        // Saying it twice is legal. It is also what a broken or hostile hop looks like.
-        return Ok(Framing { body, persistent: persistent && !stated.repeated });
+        let (body, once) = counted_body(headers, &present)?;
+        return Ok(framing(body, persistent && once));
     }
 
     //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
     //# Otherwise, this is a response message without a declared message body length, so the
     //# message body length is determined by the number of octets received prior to the server
     //# closing the connection.
-    Ok(Framing { body: BodyKind::Close, persistent: false })
+    Ok(framing(BodyKind::Close, false))
+}
+
+/// The body of a response whose length is stated, and whether it is stated once.
+//= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+//# If a message is received without Transfer-Encoding and with an invalid Content-Length
+//# header field, then the message framing is invalid and the recipient MUST treat it as an
+//# unrecoverable error, unless the field value can be successfully parsed as a
+//# comma-separated list [...], all values in the list are valid, and all values in the list
+//# are the same
+fn counted_body(
+    headers: &HeaderMap,
+    present: &Present<'_>,
+) -> Result<(BodyKind, bool), ProtocolError> {
+    let body = |length| if length == 0 { BodyKind::Empty } else { BodyKind::Length(length) };
+    // Nearly always there is one line, with one number: no list to look up and take apart.
+    if let (Some(only), 1) = (present.content_length, present.lengths) {
+        if let Some(length) = decimal(only.as_bytes()) {
+            return Ok((body(length), true));
+        }
+    }
+    let stated = content_length(headers).ok_or(ProtocolError::ContentLength)?;
+    // Saying it twice is legal. It is also what a broken or hostile hop looks like.
+    Ok((body(stated.value), !stated.repeated))
+}
+
+/// Accepts a 101 that keeps to what was asked for.
+fn switched(asked: &Asked, headers: &HeaderMap) -> Result<(), ProtocolError> {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-7.8
+    //# A server that sends a 101 (Switching Protocols) response MUST send an Upgrade header field
+    //# to indicate the new protocol(s) to which the connection is being switched
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-7.8
+    //# A server MUST NOT switch to a protocol that was not indicated by the client in the
+    //# corresponding request's Upgrade header field.
+    let offers = asked.upgrade.as_deref().unwrap_or_default();
+    let offered = |taken: &[u8]| members(offers).any(|offer| offer.eq_ignore_ascii_case(taken));
+    let mut taken = list(headers, &header::UPGRADE).filter(|member| !member.is_empty()).peekable();
+    if taken.peek().is_some() && taken.all(offered) {
+        return Ok(());
+    }
+    Err(ProtocolError::Upgrade)
 }
 
 /// Which of the fields that matter here a head has, found in one pass over it. Nearly every head
 /// lacks most of them, and each look-up would hash a name to find nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Present {
-    pub(super) host: bool,
-    pub(super) connection: bool,
-    pub(super) content_length: bool,
-    pub(super) transfer_encoding: bool,
-    pub(super) trailer: bool,
+struct Present<'a> {
+    connection: bool,
+    /// The last line of `Content-Length`, and how many there are.
+    content_length: Option<&'a HeaderValue>,
+    lengths: usize,
+    transfer_encoding: bool,
+    keep_alive: bool,
 }
 
-impl Present {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+impl<'a> Present<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
         let mut present = Self::default();
-        for name in headers.keys() {
-            present.host |= *name == header::HOST;
+        for (name, value) in headers {
+            if *name == header::CONTENT_LENGTH {
+                present.content_length = Some(value);
+                present.lengths += 1;
+            }
             present.connection |= *name == header::CONNECTION;
-            present.content_length |= *name == header::CONTENT_LENGTH;
             present.transfer_encoding |= *name == header::TRANSFER_ENCODING;
-            present.trailer |= *name == header::TRAILER;
+            present.keep_alive |= name.as_str() == "keep-alive";
         }
         present
     }
@@ -115,6 +184,10 @@ fn persists(response: &ResponseHead, present: bool) -> bool {
     //# is HTTP/1.0, the "keep-alive" connection option is present, [...] the connection will
     //# persist after the current response; otherwise, [...] The connection will close after the
     //# current response.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-9.6
+    //# A client that receives a "close" connection option MUST cease sending requests on that
+    //# connection and close the connection after reading the response message containing the
+    //# "close" connection option
     let option = |token| present && has_token(&response.headers, &header::CONNECTION, token);
     !option("close") && (response.version == Version::HTTP_11 || option("keep-alive"))
 }
@@ -124,24 +197,29 @@ fn persists(response: &ResponseHead, present: bool) -> bool {
 /// The RFC reads a response whose last coding is another one until the connection closes. We
 /// refuse it: we have not offered any coding in `TE`, and handing a coded body on as if it were
 /// plain would be wrong. Falling back to a `Content-Length` would be a hole.
-fn only_chunked(response: &ResponseHead) -> Result<(), ProtocolError> {
-    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.1
-    //# A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding
-    //# header field MUST treat the message as if the framing is faulty, even if a
-    //# Content-Length is present, and close the connection after processing the message.
+///
+/// Whether it is said without empty members in the list: some decoders take `chunked,` for another
+/// coding, so nothing that follows such a response is believed.
+fn only_chunked(response: &ResponseHead) -> Result<bool, ProtocolError> {
     if response.version != Version::HTTP_11 {
         return Err(ProtocolError::TransferEncoding);
     }
     //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
     //# If a message is received with both a Transfer-Encoding and a Content-Length header
     //# field, the Transfer-Encoding overrides the Content-Length.
-    let mut codings = list(&response.headers, &header::TRANSFER_ENCODING)
-        // RFC 9110 section 5.6.1 has recipients ignore empty members.
-        .filter(|member| !member.is_empty());
-    match (codings.next(), codings.next()) {
-        (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(ProtocolError::TransferEncoding),
+    if !is_chunked(&response.headers) {
+        return Err(ProtocolError::TransferEncoding);
     }
+    Ok(list(&response.headers, &header::TRANSFER_ENCODING).all(|member| !member.is_empty()))
+}
+
+/// Whether `Transfer-Encoding` is exactly one `chunked`.
+pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-5.6.1.2
+    //# A recipient MUST parse and ignore a reasonable number of empty list elements
+    let mut codings = list(headers, &header::TRANSFER_ENCODING).filter(|member| !member.is_empty());
+    let coding = codings.next();
+    coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
 /// The length that `Content-Length` states.
@@ -153,13 +231,6 @@ pub(super) struct StatedLength {
 
 /// Reads all `Content-Length` fields. `None`: one is malformed, or they differ, or there is none.
 pub(super) fn content_length(headers: &HeaderMap) -> Option<StatedLength> {
-    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
-    if let (Some(only), None) = (lines.next(), lines.next()) {
-        // Nearly always there is one line, with one number: no list to take apart.
-        if let Some(value) = decimal(only.as_bytes()) {
-            return Some(StatedLength { value, repeated: false });
-        }
-    }
     let mut members = list(headers, &header::CONTENT_LENGTH);
     let value = decimal(members.next()?)?;
     let mut repeated = false;
@@ -190,17 +261,18 @@ pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
 
 /// The members of a list-valued field, over all its lines, without the blanks around them.
 fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    headers
-        .get_all(name)
-        .into_iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii))
+    members(headers.get_all(name))
+}
+
+fn members<'a>(lines: impl IntoIterator<Item = &'a HeaderValue>) -> impl Iterator<Item = &'a [u8]> {
+    let split = |line: &'a HeaderValue| line.as_bytes().split(|byte| *byte == b',');
+    lines.into_iter().flat_map(split).map(<[u8]>::trim_ascii)
 }
 
 /// How long the peer says it keeps an idle connection: `Keep-Alive: timeout=5`.
-pub(crate) fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
-    // As in `Present`: a look is cheaper than a look-up that finds nothing.
-    let name = headers.keys().find(|name| name.as_str() == "keep-alive")?;
-    list(headers, name).find_map(|member| {
+fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let lines = headers.get_all("keep-alive");
+    members(lines).find_map(|member| {
         let (name, value) = member.split_at_checked("timeout=".len())?;
         if !name.eq_ignore_ascii_case(b"timeout=") {
             return None;

@@ -14,7 +14,6 @@ mod framing;
 
 pub(crate) use self::buffer::{BUFFER, Buffer};
 pub(crate) use self::decode::{HeadLimits, ResponseHead};
-pub(crate) use self::encode::{BodyHint, RequestHead};
+pub(crate) use self::encode::{BodyHint, Form, RequestHead};
 pub(crate) use self::error::{BodyLengthError, EncodeError, ProtocolError};
 pub(crate) use self::exchange::{BodyEvent, Exchange};
-pub(crate) use self::framing::keep_alive_timeout;

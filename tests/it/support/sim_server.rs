@@ -6,6 +6,9 @@
 //! | `/never` | reads the request and never answers |
 //! | `/deaf` | never reads the request's body, and never answers |
 //! | `/deaf/MS` | begins to read the request's body after so long, then answers |
+//! | `/leave/MS` | lets a body that waits for leave come after so long; says if it came without |
+//! | `/flood/N` | a body of N bytes, before any of the request's own body is read |
+//! | `/refuse` | answers 417 to a body that waits for leave |
 //! | `/b/N` | a body of N bytes |
 //! | `/trickle/N/MS` | N bytes, each so many milliseconds after the one before |
 //! | `/stall/N` | half of N bytes, and nothing more |
@@ -169,6 +172,31 @@ impl Client {
         }
     }
 
+    /// Reads nothing for so long, or for ever.
+    async fn deaf<T>(&self, ms: Option<u64>) -> Option<T> {
+        match ms {
+            Some(ms) => self.pause(ms).await,
+            None => std::future::pending().await,
+        }
+        None
+    }
+
+    /// Lets the body come after so long; says whether it was held back until then.
+    async fn leave(&mut self, ms: u64) -> Option<&'static [u8]> {
+        self.pause(ms).await;
+        let held = self.input.is_empty() && !self.has_more().await;
+        self.write(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        Some(if held { b"held" } else { b"sent" })
+    }
+
+    /// Whether there is something to read now.
+    async fn has_more(&mut self) -> bool {
+        let before = self.input.len();
+        let now = std::future::ready(None);
+        futures_lite::future::or(self.read_more(), now).await;
+        self.input.len() > before
+    }
+
     async fn read_body(&mut self, length: usize) -> Option<()> {
         while self.input.len() < length {
             self.read_more().await?;
@@ -183,12 +211,19 @@ impl Client {
         let (name, first, second) = (parts.next()?, parts.next(), parts.next());
         let number = |part: Option<&str>| part.map(|part| part.parse().expect("a number"));
         let (first, second) = (number(first), number(second).unwrap_or(0));
-        if name == "deaf" {
-            match first {
-                Some(ms) => self.pause(ms).await,
-                None => std::future::pending().await,
+        let leave = match name {
+            "deaf" => self.deaf(first).await,
+            "leave" => Some(self.leave(first.unwrap_or(0)).await?),
+            "flood" => {
+                self.say(200, &vec![b'x'; size(first.unwrap_or(0))], "").await?;
+                return self.until_closed().await;
             }
-        }
+            "refuse" => {
+                self.say(417, b"no", "").await?;
+                return self.until_closed().await;
+            }
+            _ => None,
+        };
         self.read_body(length).await?;
         let first = first.unwrap_or(0);
         let text = format!("{} {path}", method.to_ascii_uppercase());
@@ -197,6 +232,7 @@ impl Client {
                 self.pause(first).await;
                 self.say(200, text.as_bytes(), "").await?;
             }
+            "leave" => self.say(200, leave.unwrap_or_default(), "").await?,
             "never" => return self.until_closed().await,
             "b" => self.say(200, &vec![b'x'; size(first)], "").await?,
             "trickle" => self.trickle(size(first), second).await?,

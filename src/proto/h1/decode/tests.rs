@@ -10,7 +10,7 @@ fn whole(input: &[u8]) -> Result<Decoded, ProtocolError> {
 
 fn head(input: &[u8]) -> ResponseHead {
     match whole(input) {
-        Ok(Decoded::Final { len, head }) if len == input.len() => head,
+        Ok(Decoded::Final { len, head, strict: true }) if len == input.len() => head,
         other => panic!("{other:?}"),
     }
 }
@@ -67,7 +67,8 @@ fn any_split_gives_the_same_head() {
             let mut decoder = HeadDecoder::default();
             let found = [first, second, bytes.len()].into_iter().find_map(|to| {
                 match decoder.decode(&bytes[..to], &LIMITS).unwrap() {
-                    Decoded::Final { len, head } => Some((len, head)),
+                    Decoded::Final { len, head, strict: true } => Some((len, head)),
+                    Decoded::Final { .. } => panic!("every line ends with CRLF"),
                     Decoded::Partial => None,
                     Decoded::Interim { .. } => panic!(),
                 }
@@ -87,7 +88,7 @@ fn lines_that_end_with_a_bare_lf_are_the_same_in_any_split() {
         assert!(matches!(decoder.decode(&bytes[..to], &LIMITS), Ok(Decoded::Partial)), "{to}");
     }
     let whole = decoder.decode(bytes, &LIMITS);
-    assert!(matches!(whole, Ok(Decoded::Final { len, .. }) if len == bytes.len()));
+    assert!(matches!(whole, Ok(Decoded::Final { len, strict: false, .. }) if len == bytes.len()));
 }
 
 #[test]
@@ -129,12 +130,33 @@ fn bytes_at_the_limit_are_accepted_and_one_over_refused() {
 }
 
 #[test]
-fn interim_heads_are_told_apart_and_101_is_refused() {
+fn interim_heads_are_told_apart_and_101_is_the_last_one() {
     let interim = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
-    assert!(matches!(whole(interim), Ok(Decoded::Interim { len }) if len == interim.len()));
+    let decoded = whole(interim);
+    assert!(matches!(decoded, Ok(Decoded::Interim { len, status, strict: true })
+        if (len, status.as_u16()) == (interim.len(), 103)));
     assert!(matches!(whole(b"HTTP/1.1 199 ?\r\n\r\n"), Ok(Decoded::Interim { .. })));
     let upgrade = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n";
-    assert_eq!(whole(upgrade).unwrap_err(), ProtocolError::Upgrade);
+    assert_eq!(head(upgrade).headers["upgrade"], "x");
+}
+
+#[test]
+fn a_line_that_ends_with_a_bare_lf_is_noticed_wherever_it_is() {
+    let strict = |text: &str| match whole(text.as_bytes()) {
+        Ok(Decoded::Final { strict, .. } | Decoded::Interim { strict, .. }) => strict,
+        other => panic!("{text:?}: {other:?}"),
+    };
+    for text in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 103 E\r\na: b \t\r\nc:\r\nd: \r\n\r\n"] {
+        assert!(strict(text), "{text:?}");
+        for (at, _) in text.match_indices("\r\n") {
+            let bare = format!("{}{}", &text[..at], &text[at + 1..]);
+            assert!(!strict(&bare), "{bare:?}");
+        }
+    }
+    // A bare CR is none at all, and so is one too many.
+    for text in ["HTTP/1.1 200 O\rK\r\n\r\n", "HTTP/1.1 200 OK\r\na: b\r\r\n\r\n"] {
+        assert_eq!(whole(text.as_bytes()).unwrap_err(), ProtocolError::Head, "{text:?}");
+    }
 }
 
 #[test]

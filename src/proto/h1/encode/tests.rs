@@ -24,6 +24,7 @@ fn encode(
     let headers = fields(pairs);
     let head = RequestHead {
         method,
+        form: if method == Method::CONNECT { Form::Authority } else { Form::Origin },
         base_path: "/base",
         path,
         authority: "example.com:8080",
@@ -46,7 +47,8 @@ fn a_get_is_a_line_a_host_and_the_callers_fields() {
         text,
         "GET /base/p?q HTTP/1.1\r\nhost: example.com:8080\r\nx-a: 1\r\nx-a: 2\r\n\r\n"
     );
-    assert_eq!(encoded, Encoded { sending: Sending::Done, close: false });
+    let asked = Asked::default();
+    assert_eq!(encoded, Encoded { sending: Sending::Done, close: false, expects: false, asked });
 }
 
 #[test]
@@ -116,11 +118,25 @@ fn contradictory_framing_is_refused() {
     for junk in ["", "+5", "5x", "0x5", "5, 6", "99999999999999999999"] {
         assert_eq!(post(&[("content-length", junk)], Some(5)), EncodeError::ContentLength);
     }
-    for coding in ["chunked", "gzip", "identity", ""] {
+    for coding in ["gzip", "identity", "", "gzip, chunked", "chunked, chunked"] {
         for exact in [Some(5), None] {
             let error = post(&[("transfer-encoding", coding)], exact);
             assert_eq!(error, EncodeError::TransferEncoding);
         }
+    }
+    let chunked = ("transfer-encoding", "chunked");
+    assert_eq!(post(&[chunked], Some(0)), EncodeError::TransferEncoding);
+    assert_eq!(post(&[chunked, ("content-length", "5")], Some(5)), EncodeError::TransferEncoding);
+    assert_eq!(post(&[chunked, chunked], None), EncodeError::TransferEncoding);
+}
+
+#[test]
+fn chunks_may_be_asked_for_and_are_announced_once() {
+    for exact in [None, Some(5)] {
+        let chunks = text(&Method::POST, &[("transfer-encoding", "Chunked")], exact);
+        assert!(chunks.ends_with("\r\ntransfer-encoding: chunked\r\n\r\n"), "{chunks}");
+        assert_eq!(chunks.to_ascii_lowercase().matches("chunked").count(), 1, "{chunks}");
+        assert!(!chunks.contains("content-length"), "{chunks}");
     }
 }
 
@@ -142,12 +158,94 @@ fn close_is_noticed_in_any_case() {
 }
 
 #[test]
-fn connect_and_a_trace_with_a_body_are_refused() {
+fn a_trace_or_a_connect_with_a_body_is_refused() {
     let refused = |method, exact| encode(method, "/", &[], &hint(exact)).unwrap_err();
-    assert_eq!(refused(&Method::CONNECT, Some(0)), EncodeError::Connect);
-    assert_eq!(refused(&Method::TRACE, Some(1)), EncodeError::TraceBody);
-    assert_eq!(refused(&Method::TRACE, None), EncodeError::TraceBody);
-    assert!(encode(&Method::TRACE, "/", &[], &hint(Some(0))).is_ok());
+    for method in [&Method::TRACE, &Method::CONNECT] {
+        assert_eq!(refused(method, Some(1)), EncodeError::Content);
+        assert_eq!(refused(method, None), EncodeError::Content);
+        let (_, encoded) = encode(method, "/", &[], &hint(Some(0))).unwrap();
+        assert_eq!(encoded.asked.connect, method == Method::CONNECT);
+    }
+}
+
+#[test]
+fn the_target_of_connect_is_a_host_and_a_port() {
+    let connect = |authority| {
+        let headers = HeaderMap::new();
+        let (method, form) = (&Method::CONNECT, Form::Authority);
+        let head = RequestHead {
+            method,
+            form,
+            base_path: "/base",
+            path: "/",
+            authority,
+            headers: &headers,
+        };
+        let mut out = Buffer::default();
+        request(&mut out, &head, &hint(Some(0)))?;
+        Ok::<_, EncodeError>(String::from_utf8(out.data().to_vec()).unwrap())
+    };
+    for target in ["example.com:443", "[::1]:65535", "10.0.0.1:1"] {
+        let text = format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n\r\n");
+        assert_eq!(connect(target), Ok(text));
+    }
+    for bad in ["", "example.com", ":443", "a:", "a:0", "a:65536", "a:+1", "::1:443", "u@a:1"] {
+        assert_eq!(connect(bad), Err(EncodeError::Connect), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_target_is_a_url_where_that_is_asked_for() {
+    let headers = fields(&[("host", "other")]);
+    for (path, method, line) in [
+        ("/p?q", Method::GET, "GET http://origin/base/p?q HTTP/1.1\r\n"),
+        ("?q", Method::GET, "GET http://origin/base/?q HTTP/1.1\r\n"),
+        ("*", Method::OPTIONS, "OPTIONS * HTTP/1.1\r\n"),
+    ] {
+        let (form, authority) = (Form::Absolute, "origin");
+        let mut head = RequestHead {
+            method: &method,
+            form,
+            base_path: "/base",
+            path,
+            authority,
+            headers: &HeaderMap::new(),
+        };
+        let mut out = Buffer::default();
+        request(&mut out, &head, &hint(Some(0))).unwrap();
+        assert_eq!(out.data(), format!("{line}host: origin\r\n\r\n").as_bytes());
+        out.clear();
+        head.headers = &headers;
+        request(&mut out, &head, &hint(Some(0))).unwrap();
+        assert_eq!(out.data(), format!("{line}host: other\r\n\r\n").as_bytes());
+    }
+}
+
+#[test]
+fn a_body_waits_only_if_there_is_one() {
+    let expect = |value, exact| {
+        encode(&Method::PUT, "/", &[("expect", value)], &hint(exact)).map(|(_, put)| put.expects)
+    };
+    assert_eq!(expect("100-continue", Some(1)), Ok(true));
+    assert_eq!(expect("100-Continue", None), Ok(true));
+    assert_eq!(expect("100-continue", Some(0)), Err(EncodeError::Expect));
+    assert_eq!(expect("something else", Some(0)), Ok(false));
+    assert_eq!(expect("200-ok", Some(1)), Ok(false));
+}
+
+#[test]
+fn an_upgrade_is_offered_with_the_connection_option_or_not_at_all() {
+    let offer = |pairs: &[_]| {
+        encode(&Method::GET, "/", pairs, &hint(Some(0))).map(|(_, get)| get.asked.upgrade)
+    };
+    let (websocket, upgrade) = (("upgrade", "websocket"), ("connection", "keep-alive, Upgrade"));
+    assert_eq!(
+        offer(&[websocket, upgrade]),
+        Ok(Some([HeaderValue::from_static("websocket")].into()))
+    );
+    assert_eq!(offer(&[websocket]), Err(EncodeError::Upgrade));
+    assert_eq!(offer(&[websocket, ("connection", "close")]), Err(EncodeError::Upgrade));
+    assert_eq!(offer(&[upgrade]), Ok(None));
 }
 
 #[test]

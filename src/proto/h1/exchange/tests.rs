@@ -1,18 +1,31 @@
 //! Whole exchanges, both directions, on plain bytes.
 
-use http::StatusCode;
+use http::{HeaderValue, Method, StatusCode};
 
 use super::*;
+use crate::proto::h1::Form;
 
 const LIMITS: HeadLimits = HeadLimits { max_bytes: 64 * 1024, max_fields: 512 };
 
 fn start(method: Method, exact: Option<u64>) -> (Exchange, Buffer) {
-    let headers = HeaderMap::new();
+    start_with(method, exact, &[])
+}
+
+fn start_with(
+    method: Method,
+    exact: Option<u64>,
+    fields: &[(&'static str, &'static str)],
+) -> (Exchange, Buffer) {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(*name, HeaderValue::from_static(value));
+    }
     let head = RequestHead {
         method: &method,
+        form: if method == Method::CONNECT { Form::Authority } else { Form::Origin },
         base_path: "",
         path: "/",
-        authority: "h",
+        authority: "h:1",
         headers: &headers,
     };
     let size = exact.map_or_else(SizeHint::default, SizeHint::with_exact);
@@ -181,7 +194,7 @@ fn a_body_of_unknown_length_goes_out_in_chunks() {
     exchange.end_data(&mut out);
     exchange.begin_data(&mut out, 0).unwrap();
     let mut trailers = HeaderMap::new();
-    trailers.insert("x-sum", header::HeaderValue::from_static("1"));
+    trailers.insert("x-sum", HeaderValue::from_static("1"));
     exchange.end_body(&mut out, Some(&trailers)).unwrap();
     assert_eq!(out.data(), b"3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n");
     assert!(exchange.request_done());
@@ -192,7 +205,7 @@ fn trailers_may_not_frame_or_route() {
     for name in ["content-length", "transfer-encoding", "host", "authorization"] {
         let (mut exchange, mut out) = start(Method::POST, None);
         let mut trailers = HeaderMap::new();
-        trailers.insert(name, header::HeaderValue::from_static("1"));
+        trailers.insert(name, HeaderValue::from_static("1"));
         assert_eq!(exchange.end_body(&mut out, Some(&trailers)), Err(BodyLengthError::Trailer));
     }
 }
@@ -219,4 +232,79 @@ fn the_length_that_is_left_is_known() {
     exchange.took(2);
     assert_eq!(exchange.size_hint().exact(), Some(0));
     assert!(exchange.reusable());
+}
+
+#[test]
+fn a_head_or_an_interim_one_with_a_bare_lf_ends_the_connection() {
+    let responses: [(&[u8], bool); 3] = [
+        (b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 204 N\r\na: b\r\n\r\n", true),
+        (b"HTTP/1.1 100 C\r\n\nHTTP/1.1 204 N\r\na: b\r\n\r\n", false),
+        (b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 204 N\r\na: b\n\r\n", false),
+    ];
+    for (input, reusable) in responses {
+        let outcome = whole(input).unwrap().unwrap();
+        assert_eq!((outcome.status.as_u16(), outcome.reusable), (204, reusable));
+    }
+}
+
+#[test]
+fn a_body_is_held_back_until_it_is_asked_for_or_refused() {
+    let expect = &[("expect", "100-continue")][..];
+    let (mut exchange, _) = start_with(Method::PUT, Some(5), expect);
+    assert!(exchange.awaits_continue() && !exchange.request_done());
+    exchange.head(b"HTTP/1.1 103 E\r\n\r\n", &LIMITS).unwrap();
+    assert!(exchange.awaits_continue(), "only 100 is the leave");
+    exchange.head(b"HTTP/1.1 100 C\r\n\r\n", &LIMITS).unwrap();
+    assert!(!exchange.awaits_continue());
+
+    let (mut exchange, _) = start_with(Method::PUT, Some(5), expect);
+    let refused = b"HTTP/1.1 417 No\r\ncontent-length: 0\r\n\r\n";
+    assert!(exchange.head(refused, &LIMITS).unwrap().1.is_some());
+    assert!(!exchange.awaits_continue() && !exchange.reusable());
+
+    let (mut exchange, _) = start_with(Method::PUT, Some(5), expect);
+    exchange.proceed();
+    assert!(!exchange.awaits_continue() && exchange.awaits_head());
+}
+
+const UPGRADE: &[(&str, &str)] = &[("upgrade", "chat"), ("connection", "upgrade")];
+const SWITCH: &[u8] = b"HTTP/1.1 101 S\r\nupgrade: chat\r\n\r\n\0\x01raw";
+
+#[test]
+fn a_tunnel_ends_the_exchange_and_leaves_what_is_behind_the_head() {
+    for (method, fields, input) in [
+        (Method::GET, UPGRADE, SWITCH),
+        (Method::CONNECT, &[], b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n\0\x01raw"),
+    ] {
+        let (mut exchange, _) = start_with(method, Some(0), fields);
+        let (used, head) = exchange.head(input, &LIMITS).unwrap();
+        assert!(head.is_some() && exchange.is_tunnel());
+        assert_eq!(&input[used..], b"\0\x01raw");
+        assert_eq!(exchange.body(&input[used..]), Ok((0, BodyEvent::End(None))));
+        assert!(exchange.response_done() && exchange.request_done() && !exchange.reusable());
+        assert_eq!(exchange.size_hint().exact(), Some(0));
+    }
+}
+
+#[test]
+fn a_switch_in_the_middle_of_the_request_is_refused() {
+    let (mut exchange, mut out) = start_with(Method::POST, Some(2), UPGRADE);
+    exchange.begin_data(&mut out, 1).unwrap();
+    assert_eq!(exchange.head(SWITCH, &LIMITS), Err(ProtocolError::EarlyUpgrade));
+    let (mut exchange, mut out) = start_with(Method::POST, Some(2), UPGRADE);
+    exchange.begin_data(&mut out, 2).unwrap();
+    assert!(exchange.head(SWITCH, &LIMITS).unwrap().1.is_some());
+}
+
+#[test]
+fn a_switch_that_nobody_asked_for_is_refused() {
+    assert_eq!(whole(SWITCH), Err(ProtocolError::Upgrade));
+}
+
+#[test]
+fn the_peers_keep_alive_comes_with_the_head() {
+    let (mut exchange, _) = start(Method::GET, Some(0));
+    assert_eq!(exchange.keep_alive(), None);
+    exchange.head(b"HTTP/1.1 204 N\r\nkeep-alive: timeout=7\r\n\r\n", &LIMITS).unwrap();
+    assert_eq!(exchange.keep_alive(), Some(Duration::from_secs(7)));
 }

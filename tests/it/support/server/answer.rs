@@ -14,6 +14,7 @@
 //! | `/cut/N` | a promise of N bytes, half of them, and the close |
 //! | `/stray` | the echo, and bytes that nobody asked for |
 //! | `/gate` | the echo, once the test has opened the gate |
+//! | `/upgrade` | 101 and some bytes, then each byte that comes, as a CONNECT is answered, too |
 //! | `/hang` | nothing, until the connection ends |
 //! | `/drop` | nothing but the close |
 //! | any other | the echo: method, target and body |
@@ -26,6 +27,9 @@ use super::{Shared, hold};
 
 /// Answers one request. Returns whether the connection stays open.
 pub(super) fn answer(request: &Request, stream: &TcpStream, shared: &Shared) -> io::Result<bool> {
+    if request.method == "CONNECT" {
+        return tunnel(stream, "200 OK");
+    }
     let path = request.target.split('?').next().unwrap_or_default();
     let (name, number) = match path.rsplit_once('/') {
         Some((name, digits)) => (name, digits.parse::<usize>().ok()),
@@ -64,6 +68,7 @@ fn answer_by_name(
     shared: &Shared,
 ) -> io::Result<bool> {
     match path {
+        "/upgrade" => return tunnel(stream, "101 Switching Protocols"),
         "/hang" => return Ok(hold(stream, shared)),
         "/drop" => return Ok(false),
         "/gate" if !shared.wait_at_gate() => return Ok(false),
@@ -77,6 +82,14 @@ fn answer_by_name(
     let stray = if path == "/stray" { "HTTP/1.1 200 OK\r\n\r\n" } else { "" };
     send_for(request, stream, &(echo(request) + stray))?;
     Ok(!wants_close(request))
+}
+
+/// Switches, and gives back what comes until the client closes its side.
+fn tunnel(stream: &TcpStream, status: &str) -> io::Result<bool> {
+    let fields = "Upgrade: echo\r\nConnection: upgrade\r\n";
+    send(stream, &format!("HTTP/1.1 {status}\r\n{fields}\r\nahead"))?;
+    io::copy(&mut &*stream, &mut &*stream)?;
+    Ok(false)
 }
 
 /// `N` bytes that show where they were cut or mixed up.

@@ -45,6 +45,10 @@ pub(crate) enum Manner {
     Garbage,
     /// Reads requests and never answers.
     Silent,
+    /// Answers each request with these bytes, whatever they are.
+    Says(&'static [u8]),
+    /// The same, and closes.
+    SaysAndCloses(&'static [u8]),
 }
 
 /// What the server has seen so far.
@@ -275,6 +279,11 @@ fn serve(stream: &TcpStream, shared: &Shared) {
                 false
             }
             Manner::Silent => hold(stream, shared),
+            Manner::Says(bytes) => (&mut &*stream).write_all(bytes).is_ok(),
+            Manner::SaysAndCloses(bytes) => {
+                (&mut &*stream).write_all(bytes).ok();
+                false
+            }
             _ => answer::answer(&request, stream, shared).unwrap_or(false),
         };
         served += 1;
