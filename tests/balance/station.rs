@@ -1,0 +1,188 @@
+//! A simulated server: so many workers, one line in front of them, and faults by schedule.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "a world runs on one thread: its locks are never contended"
+)]
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use evenkeel::rt::sim::{Sim, SimStream};
+use fastrand::Rng;
+use futures_lite::future::or;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+
+use crate::draw::exponential;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno";
+
+/// What a server is like, and what becomes of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) workers: usize,
+    /// The mean of the exponential service times.
+    pub(crate) service: Duration,
+    pub(crate) spells: Vec<Spell>,
+}
+
+/// A time in which a server misbehaves, counted from the start of the world.
+#[derive(Clone, Debug)]
+pub(crate) struct Spell {
+    pub(crate) from: Duration,
+    pub(crate) to: Duration,
+    pub(crate) fault: Fault,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// Work takes so many times as long.
+    Slow(f64),
+    /// Each request is answered with a 503 after so long, by nobody's work.
+    Unavailable(Duration),
+    /// Requests are read and never answered.
+    Hung,
+    /// Open connections are reset, new ones refused.
+    Down,
+}
+
+/// A server of a world.
+pub(crate) struct Station {
+    sim: Sim,
+    began: Instant,
+    addr: String,
+    plan: Plan,
+    state: Mutex<State>,
+}
+
+struct State {
+    rng: Rng,
+    /// When each worker is done with the work that is taken on already.
+    free: BinaryHeap<Reverse<Instant>>,
+    /// Requests that came, by the second.
+    came: Vec<u64>,
+}
+
+enum Answer {
+    At(Instant, &'static [u8]),
+    Never,
+}
+
+impl Station {
+    /// Starts to serve at the address of this number.
+    pub(crate) fn start(sim: &Sim, number: usize, plan: Plan, seed: u64) -> Arc<Self> {
+        let began = sim.now();
+        let state = State {
+            rng: Rng::with_seed(seed),
+            free: (0..plan.workers).map(|_| Reverse(began)).collect(),
+            came: Vec::new(),
+        };
+        let addr = format!("10.0.{}.{}:80", number / 250, number % 250 + 1);
+        let state = Mutex::new(state);
+        let station = Arc::new(Self { sim: sim.clone(), began, addr, plan, state });
+        sim.spawn(station.clone().keep());
+        station
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// How many requests came in these seconds of the world.
+    pub(crate) fn came(&self, from: usize, to: usize) -> u64 {
+        let state = self.lock();
+        let to = to.min(state.came.len());
+        state.came.get(from..to).map_or(0, |seconds| seconds.iter().sum())
+    }
+
+    /// Listens, but for the spells in which it is down.
+    async fn keep(self: Arc<Self>) {
+        let downs: Vec<Spell> = self.plan.spells.clone();
+        for spell in downs.iter().filter(|spell| matches!(spell.fault, Fault::Down)) {
+            or(self.clone().accept(true), self.until(self.began + spell.from)).await;
+            self.until(self.began + spell.to).await;
+        }
+        self.accept(false).await;
+    }
+
+    /// Serves whoever connects. When it is dropped, so are the connections if they are `mortal`.
+    async fn accept(self: Arc<Self>, mortal: bool) {
+        let listener = self.sim.net().listen(&self.addr);
+        let (_alive, dead) = smol::channel::bounded::<()>(1);
+        loop {
+            let stream = listener.accept().await;
+            let serve = self.clone().serve(stream);
+            if mortal {
+                let dead = dead.clone();
+                self.sim.spawn(or(serve, async move {
+                    dead.recv().await.expect_err("nothing is ever sent");
+                }));
+            } else {
+                self.sim.spawn(serve);
+            }
+        }
+    }
+
+    async fn serve(self: Arc<Self>, mut stream: SimStream) {
+        let mut head = [0; 1024];
+        let mut length = 0;
+        loop {
+            match stream.read(&mut head[length..]).await {
+                Ok(count) if count > 0 => length += count,
+                _ => return,
+            }
+            if !head[..length].ends_with(b"\r\n\r\n") {
+                continue;
+            }
+            length = 0;
+            // Until then the client may go away; its work is done all the same.
+            let Answer::At(time, answer) = self.take_on() else { continue };
+            self.until(time).await;
+            if stream.write_all(answer).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A request has come: what it will get, and when.
+    fn take_on(&self) -> Answer {
+        let now = self.sim.now();
+        let mut state = self.lock();
+        let second = usize::try_from((now - self.began).as_secs()).expect("a short run");
+        if state.came.len() <= second {
+            state.came.resize(second + 1, 0);
+        }
+        state.came[second] += 1;
+        match self.fault(now) {
+            Some(Fault::Hung) => return Answer::Never,
+            Some(Fault::Unavailable(after)) => return Answer::At(now + after, UNAVAILABLE),
+            _ => {}
+        }
+        let Reverse(free) = state.free.pop().expect("a server has a worker");
+        let start = free.max(now);
+        let slow = match self.fault(start) {
+            Some(Fault::Slow(times)) => times,
+            _ => 1.0,
+        };
+        let done = start + exponential(&mut state.rng, self.plan.service.mul_f64(slow));
+        state.free.push(Reverse(done));
+        Answer::At(done, OK)
+    }
+
+    fn fault(&self, at: Instant) -> Option<Fault> {
+        let at = at - self.began;
+        let spell = self.plan.spells.iter().find(|spell| spell.from <= at && at < spell.to);
+        spell.map(|spell| spell.fault)
+    }
+
+    async fn until(&self, time: Instant) {
+        self.sim.sleep(time.saturating_duration_since(self.sim.now())).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
