@@ -1,8 +1,17 @@
 //! The strategies in a simulated world: the shipped pool, thousands of requests a second of
 //! virtual time, HTTP bytes included.
 
+mod change;
+mod contenders;
 mod draw;
+mod memory;
 mod outcome;
-mod speed;
 mod station;
+mod turns;
 mod world;
+
+use std::time::Duration;
+
+fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}

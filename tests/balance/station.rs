@@ -10,6 +10,7 @@ use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use evenkeel::Server;
 use evenkeel::rt::sim::{Sim, SimStream};
 use fastrand::Rng;
 use futures_lite::future::or;
@@ -27,6 +28,25 @@ pub(crate) struct Plan {
     /// The mean of the exponential service times.
     pub(crate) service: Duration,
     pub(crate) spells: Vec<Spell>,
+}
+
+impl Plan {
+    /// Four workers with a mean service time of 10 ms: at most 400 requests a second.
+    pub(crate) const fn plain() -> Self {
+        Self { workers: 4, service: Duration::from_millis(10), spells: Vec::new() }
+    }
+
+    /// Takes so many times as long for everything.
+    pub(crate) fn slower(self, times: f64) -> Self {
+        Self { service: self.service.mul_f64(times), ..self }
+    }
+
+    /// With a fault from one second to another.
+    pub(crate) fn fault(mut self, fault: Fault, from: u64, to: u64) -> Self {
+        let (from, to) = (Duration::from_secs(from), Duration::from_secs(to));
+        self.spells.push(Spell { from, to, fault });
+        self
+    }
 }
 
 /// A time in which a server misbehaves, counted from the start of the world.
@@ -87,8 +107,9 @@ impl Station {
         station
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.addr)
+    /// What a pool knows of it.
+    pub(crate) fn server(&self) -> Server {
+        Server::new(format!("http://{}", self.addr)).expect("a valid URL")
     }
 
     /// How many requests came in these seconds of the world.

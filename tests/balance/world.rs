@@ -5,88 +5,97 @@
     reason = "a world runs on one thread: its locks are never contended"
 )]
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Builder, Error, Pool, Server};
+use evenkeel::{Builder, Error, Pool};
 use fastrand::Rng;
 
 use crate::draw::exponential;
 use crate::outcome::{Outcome, Sample};
 use crate::station::{Plan, Station};
 
-/// What is run.
-#[derive(Clone, Debug)]
-pub(crate) struct Scenario {
-    pub(crate) servers: Vec<Plan>,
-    /// Requests a second, which come whatever becomes of the others.
-    pub(crate) rate: f64,
-    /// How many pools share them, none of which sees what the others do.
-    pub(crate) clients: usize,
-    pub(crate) length: Duration,
-    pub(crate) seed: u64,
-}
-
 pub(crate) struct World {
     pub(crate) sim: Sim,
+    pub(crate) began: Instant,
     pub(crate) stations: Vec<Arc<Station>>,
+    /// None of them sees what the others do.
     pub(crate) pools: Vec<Pool>,
+    rng: RefCell<Rng>,
     samples: Arc<Mutex<Vec<Sample>>>,
 }
 
 impl World {
-    /// Runs the scenario to its end.
-    pub(crate) fn run(scenario: &Scenario, build: impl Fn(Builder) -> Builder) -> Self {
-        fastrand::seed(scenario.seed);
-        let mut rng = Rng::with_seed(scenario.seed);
+    /// Servers, and so many pools that share the first `known` of them.
+    pub(crate) fn new(
+        seed: u64,
+        plans: &[Plan],
+        (clients, known): (usize, usize),
+        build: impl Fn(Builder) -> Builder,
+    ) -> Self {
+        fastrand::seed(seed);
+        let mut rng = Rng::with_seed(seed);
         let sim = Sim::new();
-        let plans = scenario.servers.iter().cloned().enumerate();
+        let began = sim.now();
+        let plans = plans.iter().cloned().enumerate();
         let stations: Vec<_> =
             plans.map(|(number, plan)| Station::start(&sim, number, plan, rng.u64(..))).collect();
         let pool = |_| {
-            let builder = Pool::builder().runtime(sim.runtime()).max_connections_per_server(1000);
-            let servers = stations.iter().map(|station| Server::new(station.url()));
-            let builder = servers.fold(builder, |b, server| b.server(server.expect("a URL")));
-            build(builder).build().expect("a valid pool")
+            let servers = stations[..known].iter().map(|station| station.server());
+            // Lines are to form at the servers, not in the pools.
+            let builder = Pool::builder().runtime(sim.runtime()).max_connections_per_server(5000);
+            let builder = builder.max_total_connections(50_000).max_idle_connections(50_000);
+            let builder = builder.request_timeout(Duration::from_secs(1));
+            build(servers.fold(builder, Builder::server)).build().expect("a valid pool")
         };
-        let pools = (0..scenario.clients).map(pool).collect();
-        let world = Self { sim, stations, pools, samples: Arc::default() };
-        world.sim.block_on(world.load(scenario, rng));
-        world
+        let pools = (0..clients).map(pool).collect();
+        Self { sim, began, stations, pools, rng: RefCell::new(rng), samples: Arc::default() }
     }
 
-    /// Sends the requests, each when it is due, and waits for the last one to end.
-    async fn load(&self, scenario: &Scenario, mut rng: Rng) {
-        let began = self.sim.now();
-        let interval = Duration::from_secs_f64(1.0 / scenario.rate);
-        let mut due = Duration::ZERO;
-        let mut sent = 0;
+    /// Sends `rate` requests a second, each when it is due, until so long after the beginning.
+    /// Some have not ended then.
+    pub(crate) async fn load(&self, rate: f64, until: Duration) {
+        let interval = Duration::from_secs_f64(1.0 / rate);
+        let mut due = self.elapsed();
         loop {
-            due += exponential(&mut rng, interval);
-            if due >= scenario.length {
-                break;
+            due += exponential(&mut self.rng.borrow_mut(), interval);
+            if due >= until {
+                self.until(until).await;
+                return;
             }
-            self.sim.sleep((began + due).saturating_duration_since(self.sim.now())).await;
-            let pool = self.pools[rng.usize(..self.pools.len())].clone();
-            let (sim, samples) = (self.sim.clone(), self.samples.clone());
-            self.sim.spawn(async move {
-                let ok = request(&pool).await.unwrap_or(false);
-                let took = sim.now() - began - due;
-                let sample = Sample { due, took, ok };
-                samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
-            });
-            sent += 1;
+            self.until(due).await;
+            let pool = self.rng.borrow_mut().usize(..self.pools.len());
+            self.send(self.pools[pool].clone(), due);
         }
-        while self.samples.lock().unwrap_or_else(PoisonError::into_inner).len() < sent {
+    }
+
+    fn send(&self, pool: Pool, due: Duration) {
+        let number = {
+            let mut samples = self.lock();
+            samples.push(Sample { due, took: None, ok: false });
+            samples.len() - 1
+        };
+        let (sim, began, samples) = (self.sim.clone(), self.began, self.samples.clone());
+        self.sim.spawn(async move {
+            let ok = request(&pool).await.unwrap_or(false);
+            let took = Some(sim.now() - began - due);
+            lock(&samples)[number] = Sample { due, took, ok };
+        });
+    }
+
+    /// Waits until every request has ended.
+    pub(crate) async fn finish(&self) {
+        while self.lock().iter().any(|sample| sample.took.is_none()) {
             self.sim.sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// The requests that were due in this time.
+    /// The requests that were due in this time. All of them have ended.
+    #[track_caller]
     pub(crate) fn outcome(&self, from: Duration, to: Duration) -> Outcome {
-        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        Outcome::new(&samples, from, to)
+        Outcome::new(&self.lock(), from, to)
     }
 
     /// The percentage of the requests in these seconds that came to this server.
@@ -95,10 +104,26 @@ impl World {
         let all: u64 = self.stations.iter().map(came).sum();
         came(&self.stations[server]) as f64 / all as f64 * 100.0
     }
+
+    fn elapsed(&self) -> Duration {
+        self.sim.now() - self.began
+    }
+
+    pub(crate) async fn until(&self, time: Duration) {
+        self.sim.sleep(time.saturating_sub(self.elapsed())).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Sample>> {
+        lock(&self.samples)
+    }
+}
+
+fn lock(samples: &Mutex<Vec<Sample>>) -> MutexGuard<'_, Vec<Sample>> {
+    samples.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether it was answered, and not by a server's error.
-async fn request(pool: &Pool) -> Result<bool, Error> {
+pub(crate) async fn request(pool: &Pool) -> Result<bool, Error> {
     let response = pool.get("/").await?;
     let ok = !response.status().is_server_error();
     response.into_body().bytes().await?;

@@ -1,0 +1,95 @@
+//! Tries each strategy over eight loopback servers, some of which misbehave.
+//!
+//! ```text
+//! cargo run --release --example balancing
+//! ```
+//!
+//! Each row of a table is one run of one strategy over fresh servers. The load is open: requests
+//! come at a rate, not when the last one has ended.
+
+mod args;
+mod fleet;
+mod load;
+#[path = "../support/server.rs"]
+mod server;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use evenkeel::{Builder, Pool, Server};
+
+use self::args::{Args, HELP};
+use self::fleet::{Fleet, SCENARIOS, Scenario};
+
+/// A strategy, and how a pool is told to use it.
+type Contender = (&'static str, fn(Builder) -> Builder);
+
+const CONTENDERS: &[Contender] = &[("round robin", |builder| builder)];
+
+fn main() -> ExitCode {
+    let args = match Args::parse(std::env::args().skip(1)) {
+        Ok(Some(args)) => args,
+        Ok(None) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(complaint) => {
+            eprintln!("balancing: {complaint}\nTry --help.");
+            return ExitCode::from(2);
+        }
+    };
+    match tables(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("balancing: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn tables(args: &Args) -> Result<(), Box<dyn Error>> {
+    println!("{} requests a second, {} s for each row.", args.rate, args.seconds);
+    for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(&args.scenario)) {
+        println!(
+            "\n| {} | ok % | p50 ms | p99 ms | p99.9 ms | share of each server, % |",
+            scenario.name
+        );
+        println!("|---|---|---|---|---|---|");
+        for (name, build) in CONTENDERS.iter().filter(|(name, _)| name.contains(&args.strategy)) {
+            println!("| {name} | {} |", row(args, scenario, *build)?);
+        }
+    }
+    Ok(())
+}
+
+/// Runs one strategy through one scenario; its figures.
+fn row(
+    args: &Args,
+    scenario: &Scenario,
+    build: fn(Builder) -> Builder,
+) -> Result<String, Box<dyn Error>> {
+    let fleet = Fleet::start(scenario)?;
+    let mut builder = Pool::builder()
+        // Lines are to form at the servers, not in the pool.
+        .max_connections_per_server(1000)
+        .request_timeout(Duration::from_secs(1));
+    for (url, kind) in fleet.urls().zip(scenario.kinds()) {
+        builder = builder.server(Server::new(url)?);
+    }
+    let pool = build(builder).build()?;
+    let outcome = load::run(&pool, args.rate, Duration::from_secs_f64(args.seconds));
+    let came = fleet.came();
+    let all: u64 = came.iter().sum();
+    let share = |came: &u64| format!("{:.1}", *came as f64 / all.max(1) as f64 * 100.0);
+    let shares: Vec<String> = came.iter().map(share).collect();
+    smol::block_on(pool.shutdown(Duration::from_secs(1)));
+    Ok(format!(
+        "{:.2} | {:.1} | {:.1} | {:.1} | {}",
+        outcome.ok_percent(),
+        outcome.quantile(0.5),
+        outcome.quantile(0.99),
+        outcome.quantile(0.999),
+        shares.join(" ")
+    ))
+}
