@@ -19,6 +19,8 @@ use crate::measure::cpu_time;
 use crate::options::Arguments;
 use crate::pin_thread;
 
+pub(crate) use self::pool::{Clock, builder};
+
 /// How many connections each pool holds.
 const CONNECTIONS: usize = 64;
 
@@ -33,9 +35,9 @@ type Entry = (&'static str, fn() -> io::Result<Box<dyn Cycle>>);
 
 const ALL: &[Entry] = &[
     ("nothing: the loop itself", || Ok(Box::new(others::Nothing))),
-    ("evenkeel", || Ok(Box::new(pool::Evenkeel::new(pool::Clock::System)?))),
+    ("evenkeel", || Ok(Box::new(pool::Evenkeel::new(Clock::System)?))),
     ("evenkeel, with a clock that costs nothing", || {
-        Ok(Box::new(pool::Evenkeel::new(pool::Clock::Still)?))
+        Ok(Box::new(pool::Evenkeel::new(Clock::Still)?))
     }),
     ("crossbeam `ArrayQueue`", || Ok(Box::new(others::Bounded::new()))),
     ("crossbeam `SegQueue`", || Ok(Box::new(others::Unbounded::new()))),

@@ -112,6 +112,11 @@ impl Station {
         Server::new(format!("http://{}", self.addr)).expect("a valid URL")
     }
 
+    /// Makes each attempt to connect take this long.
+    pub(crate) fn connect_delay(&self, delay: Duration) {
+        self.sim.net().connect_delay(&self.addr, delay);
+    }
+
     /// How many requests came in these seconds of the world.
     pub(crate) fn came(&self, from: usize, to: usize) -> u64 {
         let state = self.lock();

@@ -98,6 +98,26 @@ fn a_server_that_refuses_for_a_while_skews_no_turn() {
     });
 }
 
+#[test]
+fn a_server_that_is_slow_to_connect_to_skews_no_other() {
+    let world = World::new(1, &vec![Plan::plain(); 5], (1, 4), ROUND_ROBIN.build);
+    world.sim.block_on(async {
+        world.load(1000.0, secs(1)).await;
+        world.stations[4].connect_delay(secs(1));
+        world.pools[0].add_server(world.stations[4].server()).expect("the pool is open");
+        let before: Vec<u64> = came(&world);
+        world.load(1000.0, secs(2)).await;
+        let during: Vec<u64> = came(&world).iter().zip(before).map(|(a, b)| a - b).collect();
+        println!("{during:?}");
+        let (least, most) = (during[..4].iter().min(), during[..4].iter().max());
+        assert!(most.expect("four") - least.expect("four") <= 2, "{during:?}");
+    });
+}
+
+fn came(world: &World) -> Vec<u64> {
+    world.stations.iter().map(|station| station.came(0, usize::MAX)).collect()
+}
+
 /// How many threads check out at the same time.
 const THREADS: usize = 4;
 

@@ -8,13 +8,18 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use evenkeel::{
-    BoxFuture, Connector, Liveness, Pool, Resolve, Runtime, Select, Server, Sleep, Target, Timer,
+    BoxFuture, Builder, Connector, Liveness, Pool, Resolve, Runtime, Select, Server, Sleep, Target, Timer,
     Transport,
 };
 use futures_io::{AsyncRead, AsyncWrite};
 
 use super::{CONNECTIONS, Cycle};
 use crate::measure::now;
+
+/// A builder of pools over transports in memory.
+pub(crate) fn builder(clock: Clock) -> Builder {
+    Pool::builder().runtime(Runtime::custom(clock, Memory, Memory))
+}
 
 /// A pool of one server, all of whose connections are idle.
 pub(super) struct Evenkeel {
@@ -25,8 +30,7 @@ pub(super) struct Evenkeel {
 impl Evenkeel {
     /// Opens the connections and gives them back.
     pub(super) fn new(clock: Clock) -> io::Result<Self> {
-        let pool = Pool::builder()
-            .runtime(Runtime::custom(clock, Memory, Memory))
+        let pool = builder(clock)
             .server(Server::new("http://127.0.0.1").map_err(io::Error::other)?)
             .max_idle_connections(CONNECTIONS)
             .build()
@@ -51,7 +55,7 @@ impl Cycle for Evenkeel {
 
 /// What time it is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Clock {
+pub(crate) enum Clock {
     /// The system's time.
     System,
     /// Always the same time: what is left is the pool's own.

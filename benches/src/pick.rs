@@ -1,0 +1,74 @@
+//! What it costs to find a server among few and among many.
+//!
+//! A cycle takes an idle connection and gives it back, over transports in memory, as `checkout`
+//! does. Each server has one, so the first look is a hit and the rest of the cycle is the same
+//! whatever the strategy and the number of servers: what differs is the pick.
+
+use std::io;
+
+use evenkeel::{Builder, Pool, Select, Server};
+
+use crate::checkout::{Clock, builder};
+use crate::measure::cpu_time;
+use crate::options::Arguments;
+
+/// A strategy, and how a pool is told to use it.
+type Contender = (&'static str, fn(Builder) -> Builder);
+
+const ALL: &[Contender] = &[("round-robin", |builder| builder)];
+
+/// How many clients the requests come from, for strategies that ask.
+const CLIENTS: usize = 64;
+
+/// Runs so many cycles of the strategies whose names begin so, and prints what one took.
+///
+/// # Errors
+/// Those of building a pool.
+pub(crate) fn compare(arguments: &Arguments) -> io::Result<()> {
+    let counts: Vec<usize> = arguments.list("--servers", "10,100,1000,10000");
+    let operations: usize = arguments.value("--operations", 1_000_000);
+    let only = arguments.text("--only").unwrap_or_default();
+    let heads = counts.iter().map(|count| format!(" {count} servers |"));
+    println!("| CPU ns of a cycle |{}", heads.collect::<String>());
+    println!("|---|{}", "---|".repeat(counts.len()));
+    for (name, build) in ALL.iter().filter(|(name, _)| name.starts_with(only)) {
+        print!("| {name} |");
+        for count in &counts {
+            let pool = pool(*count, *build)?;
+            let before = cpu_time();
+            cycle(&pool, operations);
+            let nanos = (cpu_time() - before).as_nanos() as f64 / operations as f64;
+            print!(" {nanos:.1} |");
+        }
+        println!();
+    }
+    Ok(())
+}
+
+/// A pool of so many servers, each with an idle connection.
+fn pool(count: usize, build: fn(Builder) -> Builder) -> io::Result<Pool> {
+    let servers = (0..count).map(|n| Server::new(format!("http://10.0.{}.{}", n / 250, n % 250)));
+    let mut builder = builder(Clock::System)
+        .max_connections_per_server(2)
+        .max_total_connections(count)
+        .max_idle_connections(count);
+    for server in servers {
+        builder = builder.server(server.map_err(io::Error::other)?);
+    }
+    let pool = build(builder).build().map_err(io::Error::other)?;
+    let mut loans = Vec::new();
+    for server in pool.server_stats() {
+        let loan = async_io::block_on(pool.checkout(Select::new().server(server.id)));
+        loans.push(loan.map_err(io::Error::other)?);
+    }
+    drop(loans);
+    Ok(pool)
+}
+
+fn cycle(pool: &Pool, operations: usize) {
+    let wishes: Vec<Select> = (0..CLIENTS).map(|_| Select::new()).collect();
+    for wish in wishes.iter().cycle().take(operations) {
+        let loan = pool.try_checkout(wish);
+        drop(std::hint::black_box(loan.expect("one is idle")));
+    }
+}
