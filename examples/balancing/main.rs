@@ -49,14 +49,25 @@ fn main() -> ExitCode {
 }
 
 fn tables(args: &Args) -> Result<(), Box<dyn Error>> {
+    let scenarios = SCENARIOS.iter().filter(|scenario| scenario.name.contains(&args.scenario));
+    let scenarios: Vec<&Scenario> = scenarios.collect();
+    let contenders = CONTENDERS.iter().filter(|(name, _)| name.contains(&args.strategy));
+    let contenders: Vec<&Contender> = contenders.collect();
+    if scenarios.is_empty() || contenders.is_empty() {
+        let named = SCENARIOS.iter().map(|scenario| scenario.name);
+        let named = named.chain(CONTENDERS.iter().map(|(name, _)| *name));
+        return Err(format!(
+            "none of that name; there are: {}",
+            named.collect::<Vec<_>>().join(", ")
+        )
+        .into());
+    }
     println!("{} requests a second, {} s for each row.", args.rate, args.seconds);
-    for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(&args.scenario)) {
-        println!(
-            "\n| {} | ok % | p50 ms | p99 ms | p99.9 ms | share of each server, % |",
-            scenario.name
-        );
+    for scenario in scenarios {
+        let name = scenario.name;
+        println!("\n| {name} | ok % | p50 ms | p99 ms | p99.9 ms | share of each server, % |");
         println!("|---|---|---|---|---|---|");
-        for (name, build) in CONTENDERS.iter().filter(|(name, _)| name.contains(&args.strategy)) {
+        for (name, build) in &contenders {
             println!("| {name} | {} |", row(args, scenario, *build)?);
         }
     }

@@ -14,6 +14,7 @@ pub(crate) struct Contender {
 pub(crate) const ROUND_ROBIN: Contender =
     Contender { name: "round robin", build: |builder| builder };
 
+pub(crate) const PEAK_EWMA: Contender = ROUND_ROBIN;
 pub(crate) const ALL: [Contender; 1] = [ROUND_ROBIN];
 
 impl fmt::Display for Contender {

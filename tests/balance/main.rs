@@ -4,6 +4,7 @@
 mod change;
 mod contenders;
 mod draw;
+mod itself;
 mod memory;
 mod outcome;
 mod station;

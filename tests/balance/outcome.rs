@@ -45,7 +45,7 @@ impl Outcome {
     }
 
     /// The time, in milliseconds, within which so great a share of the requests ended.
-    fn quantile(&self, share: f64) -> f64 {
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
         let rank = (self.took.len() as f64 * share) as usize;
         self.took[rank.min(self.took.len() - 1)].as_secs_f64() * 1000.0
     }
