@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
+use crate::strategy::Strategy;
 
 /// The limits and timeouts of a pool.
 ///
@@ -43,6 +44,18 @@ pub struct Config {
     pub max_waiters: usize,
     /// The most connections being opened to one server at a time. Default: 16. At least 1.
     pub max_connecting: usize,
+    /// How a server is picked for each request. Default: [`Strategy::RoundRobin`].
+    pub load_balance_strategy: Strategy,
+    /// How fast [`Strategy::PeakEwma`] forgets a slow response: the time in which it falls to 1/e.
+    /// Shorter finds a server that has recovered sooner, longer keeps off one that is slow now and
+    /// then. Default: 10 s. Range: 1 ms to 1 h.
+    pub ewma_decay: Duration,
+    /// What a server may have of the load under [`Strategy::BoundedLoadHash`], in percent of its
+    /// fair share. Default: 125. Range: 101 to 1000.
+    pub hash_balance_factor: u32,
+    /// Where the dice of the strategies begin. Default: `None`, elsewhere in each pool. With a
+    /// seed, the same calls in the same order make the same picks.
+    pub seed: Option<u64>,
 }
 
 impl Default for Config {
@@ -60,12 +73,18 @@ impl Default for Config {
             cleanup_interval: Duration::from_secs(60),
             max_waiters: 1024,
             max_connecting: 16,
+            load_balance_strategy: Strategy::RoundRobin,
+            ewma_decay: Duration::from_secs(10),
+            hash_balance_factor: 125,
+            seed: None,
         }
     }
 }
 
 /// The longest duration a setting may have: far beyond use, and safe to add to any instant.
 const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 10);
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 impl Config {
     /// Checks every field, and the fields against each other.
@@ -93,6 +112,11 @@ impl Config {
         positive("idle_conn_timeout", self.idle_conn_timeout)?;
         positive("connect_timeout", self.connect_timeout)?;
         positive("cleanup_interval", self.cleanup_interval)?;
+        if !(Duration::from_millis(1)..=HOUR).contains(&self.ewma_decay) {
+            let decay = self.ewma_decay;
+            return Err(refuse(format!("ewma_decay is {decay:?}, and must be between 1 ms and 1 h")));
+        }
+        in_range("hash_balance_factor", self.hash_balance_factor as usize, 101, 1000)?;
         if let Some(timeout) = self.request_timeout {
             positive("request_timeout", timeout)?;
         }
@@ -145,7 +169,7 @@ mod tests {
     fn each_field_is_refused_by_name_out_of_its_range() {
         let zero = Duration::ZERO;
         type Change = fn(&mut Config, Duration);
-        let checks: [(&str, Change); 12] = [
+        let checks: [(&str, Change); 16] = [
             ("max_connections_per_server", |c, _| c.max_connections_per_server = 0),
             ("max_connections_per_server", |c, _| c.max_connections_per_server = 65_536),
             ("max_total_connections", |c, _| c.max_total_connections = 0),
@@ -158,6 +182,10 @@ mod tests {
             ("request_timeout", |c, z| c.request_timeout = Some(z)),
             ("keep_alive_timeout", |c, z| c.keep_alive_timeout = Some(z)),
             ("connect_timeout", |c, _| c.connect_timeout = Duration::MAX),
+            ("ewma_decay", |c, _| c.ewma_decay = Duration::from_micros(999)),
+            ("ewma_decay", |c, _| c.ewma_decay = HOUR + Duration::from_nanos(1)),
+            ("hash_balance_factor", |c, _| c.hash_balance_factor = 100),
+            ("hash_balance_factor", |c, _| c.hash_balance_factor = 1001),
         ];
         for (name, change) in checks {
             let text = refused(|c| change(c, zero));
@@ -180,6 +208,9 @@ mod tests {
         config.max_idle_connections = 0;
         config.max_waiters = 0;
         config.max_connecting = 1;
+        (config.ewma_decay, config.hash_balance_factor) = (Duration::from_millis(1), 101);
+        config.validate().unwrap();
+        (config.ewma_decay, config.hash_balance_factor) = (HOUR, 1000);
         config.validate().unwrap();
     }
 }

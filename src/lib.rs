@@ -156,12 +156,16 @@ mod select;
 #[cfg(not(evenkeel_loom))]
 mod server;
 #[cfg(not(evenkeel_loom))]
+mod strategy;
+#[cfg(not(evenkeel_loom))]
 mod sync;
 #[cfg(not(evenkeel_loom))]
 mod tasks;
 #[cfg(not(evenkeel_loom))]
 mod upstream;
 
+#[cfg(not(evenkeel_loom))]
+pub use balance::{Balancer, Candidate, Candidates};
 #[cfg(not(evenkeel_loom))]
 pub use config::Config;
 #[cfg(not(evenkeel_loom))]
@@ -181,5 +185,7 @@ pub use rt::{
 pub use select::Select;
 #[cfg(not(evenkeel_loom))]
 pub use server::{Server, ServerId};
+#[cfg(not(evenkeel_loom))]
+pub use strategy::Strategy;
 #[cfg(not(evenkeel_loom))]
 pub use tasks::Driver;

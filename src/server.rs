@@ -45,6 +45,23 @@ pub struct Server {
     port: u16,
     /// The value of the `Host` field: the authority without a default port.
     authority: String,
+    /// What the user may change while the server is in a pool.
+    terms: Terms,
+}
+
+/// On what terms a server takes part in balancing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Terms {
+    pub(crate) weight: u32,
+    pub(crate) tier: u8,
+    /// Sorted, each once.
+    pub(crate) tags: Vec<Arc<str>>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { weight: 1, tier: 0, tags: Vec::new() }
+    }
 }
 
 impl Server {
@@ -100,7 +117,43 @@ impl Server {
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port,
             authority,
+            terms: Terms::default(),
         })
+    }
+
+    /// How much of the traffic this server is to have, beside the others. Every
+    /// [`Strategy`](crate::Strategy) but `RoundRobin` honours it. 0 drains it: it gets no new
+    /// requests, but for those that [name it](crate::Select::server). Default: 1.
+    #[must_use]
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.terms.weight = weight;
+        self
+    }
+
+    /// Gives the server a tag, say the zone that it is in, for requests to
+    /// [ask for](crate::Select::tag). It may have several.
+    #[must_use]
+    pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
+        let tag = tag.as_ref();
+        if let Err(at) = self.terms.tags.binary_search_by(|known| (**known).cmp(tag)) {
+            self.terms.tags.insert(at, tag.into());
+        }
+        self
+    }
+
+    /// Puts the server into a tier. Requests go to the lowest tier that has a server that may be
+    /// picked; a higher one is used only if there is none, or if all of the lower ones have failed
+    /// this request. A tier whose servers are merely full is waited for. Default: 0.
+    #[must_use]
+    pub fn priority_tier(mut self, tier: u8) -> Self {
+        self.terms.tier = tier;
+        self
+    }
+
+    /// A backup server: in [tier](Self::priority_tier) 1.
+    #[must_use]
+    pub fn backup(self) -> Self {
+        self.priority_tier(1)
     }
 
     /// The base URL, normalised: lower-case scheme and host, no default port, no trailing slash.
@@ -116,6 +169,10 @@ impl Server {
     /// The port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     pub(crate) fn shared_url(&self) -> &Arc<str> {

@@ -1,51 +1,30 @@
-//! Round robin: each server in turn.
+//! Turns: a number that goes up, shared by all threads.
 
-use crate::sync::{AtomicUsize, CachePadded, Ordering};
+use crate::sync::{AtomicU64, CachePadded, Ordering};
 
-/// A turn that goes round. While the set of servers is stable, any `k * n` turns over `n` servers
-/// name each exactly `k` times, whichever threads take them.
+/// A cursor. It outlives changes of the set of servers, so that they begin nothing anew: a server
+/// that leaves or returns shifts the others' turns by one at most.
 #[derive(Debug)]
-pub(crate) struct RoundRobin {
-    turn: CachePadded<AtomicUsize>,
+pub(super) struct Turns {
+    next: CachePadded<AtomicU64>,
 }
 
-impl RoundRobin {
+impl Turns {
     /// Begins at `first`: pools that start together should not all ask the same server first.
-    pub(crate) fn new(first: usize) -> Self {
-        Self { turn: CachePadded::new(AtomicUsize::new(first)) }
+    pub(super) fn new(first: u64) -> Self {
+        Self { next: CachePadded::new(AtomicU64::new(first)) }
     }
 
-    /// The next turn over `n` servers, of which there is at least one.
+    /// The next turn, which is nobody else's.
     #[inline]
-    pub(crate) fn pick(&self, n: usize) -> usize {
+    pub(super) fn take(&self) -> u64 {
         // Ordering: Relaxed. The turns guard no memory; being read-modify-writes, none is lost.
-        self.turn.fetch_add(1, Ordering::Relaxed) % n
+        self.next.fetch_add(1, Ordering::Relaxed)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_server_gets_exactly_its_turns() {
-        let round_robin = RoundRobin::new(7);
-        let mut turns = [0; 3];
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..3)
-                .map(|_| {
-                    scope.spawn(|| {
-                        let mut turns = [0; 3];
-                        (0..1000).for_each(|_| turns[round_robin.pick(3)] += 1);
-                        turns
-                    })
-                })
-                .collect();
-            for worker in workers {
-                let counted = worker.join().unwrap();
-                turns.iter_mut().zip(counted).for_each(|(sum, n)| *sum += n);
-            }
-        });
-        assert_eq!(turns, [1000; 3]);
+    /// The turn that comes next, and then is still to come.
+    pub(super) fn peek(&self) -> u64 {
+        // Ordering: Relaxed, as above.
+        self.next.load(Ordering::Relaxed)
     }
 }

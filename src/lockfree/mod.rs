@@ -11,7 +11,7 @@
 //! | [`ticket`] | what a caller holds, given back when dropped |
 //! | [`snapshot`] | the set of servers: read by all, replaced as a whole |
 //! | [`lifecycle`] | open, draining, closed, and those who watch it |
-//! | [`counter`], [`ewma`] | counts and averages |
+//! | [`counter`], [`ewma`], [`peak_ewma`] | counts and averages |
 //! | [`hint`] | a small number for each thread |
 //!
 //! Every file here has a file of the same name in `loom-tests/tests/`, whose models fail when an
@@ -30,6 +30,7 @@ pub mod gate;
 pub mod hint;
 pub mod idle;
 pub mod lifecycle;
+pub mod peak_ewma;
 pub mod permits;
 pub mod settle;
 pub mod snapshot;

@@ -1,8 +1,11 @@
 //! [`Builder`]: settings first, then everything is checked at once.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Pool;
+use crate::balance::Balancer;
 use crate::config::Config;
 use crate::conn::{Buffers, ConnShared, HeadLimits};
 use crate::error::Error;
@@ -10,6 +13,7 @@ use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::rt::Runtime;
 use crate::server::Server;
+use crate::strategy::Strategy;
 use crate::tasks::{self, Driver};
 use crate::upstream::{Directory, Hub};
 
@@ -17,12 +21,13 @@ use crate::upstream::{Directory, Hub};
 const KEPT_BUFFERS: usize = 64;
 
 /// Settings of a pool that is to be built. See [`Config`] for the defaults and ranges.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use = "nothing is built before `build`"]
 pub struct Builder {
     config: Config,
     runtime: Option<Runtime>,
     servers: Vec<Server>,
+    balancer: Option<Arc<dyn Balancer>>,
 }
 
 macro_rules! setters {
@@ -49,7 +54,26 @@ impl Builder {
         self
     }
 
-    /// Replaces all limits and timeouts.
+    /// How a server is picked for each request. Default: [`Strategy::RoundRobin`];
+    /// [`Strategy`] says which one to choose.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.config.load_balance_strategy = strategy;
+        self
+    }
+
+    /// A strategy of your own, in the place of [`strategy`](Self::strategy).
+    pub fn balancer(mut self, balancer: impl Balancer) -> Self {
+        self.balancer = Some(Arc::new(balancer));
+        self
+    }
+
+    /// See [`Config::seed`]. Default: `None`.
+    pub fn seed(mut self, seed: impl Into<Option<u64>>) -> Self {
+        self.config.seed = seed.into();
+        self
+    }
+
+    /// Replaces all settings but the servers, the runtime and the balancer.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
@@ -76,6 +100,10 @@ impl Builder {
         max_waiters: usize,
         /// See [`Config::max_connecting`]. Default: 16.
         max_connecting: usize,
+        /// See [`Config::ewma_decay`]. Default: 10 s.
+        ewma_decay: Duration,
+        /// See [`Config::hash_balance_factor`]. Default: 125.
+        hash_balance_factor: u32,
     }
 
     /// See [`Config::request_timeout`]. Default: 30 s; `None` for no limit.
@@ -128,7 +156,7 @@ impl Builder {
         Ok((Pool::new(directory), driver))
     }
 
-    fn assemble(self, driven: bool) -> Result<std::sync::Arc<Directory>, Error> {
+    fn assemble(self, driven: bool) -> Result<Arc<Directory>, Error> {
         self.config.validate()?;
         let mut runtime = self.runtime.map_or_else(default_runtime, Ok)?;
         runtime.check()?;
@@ -137,11 +165,20 @@ impl Builder {
         }
         let buffers = Buffers::new(KEPT_BUFFERS);
         let conns = ConnShared { runtime, buffers, limits: HeadLimits::default() };
-        let directory = Directory::new(Hub::new(self.config, conns));
-        for server in self.servers {
-            directory.add(server)?;
-        }
+        let directory = Directory::new(Hub::new(self.config, conns), self.balancer);
+        directory.add_all(self.servers)?;
         Ok(directory)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .field("runtime", &self.runtime)
+            .field("servers", &self.servers)
+            .field("balancer", &self.balancer.is_some())
+            .finish()
     }
 }
 

@@ -36,13 +36,13 @@ pub struct ConnectionInfo {
 }
 
 pub(super) async fn checkout(directory: &Directory, select: &Select) -> Result<Checkout, Error> {
-    let plan = Plan::of(&directory.hub, Some(select));
+    let plan = Plan::of(&directory.hub, select);
     let mut tried = Vec::new();
     acquire(directory, plan.wish(&mut tried)).await.map(|lease| Checkout { lease })
 }
 
 pub(super) fn try_checkout(directory: &Directory, select: &Select) -> Option<Checkout> {
-    let plan = Plan::of(&directory.hub, Some(select));
+    let plan = Plan::of(&directory.hub, select);
     let mut tried = Vec::new();
     let wish = Wish { may_dial: false, ..plan.wish(&mut tried) };
     try_acquire(directory, wish).map(|lease| Checkout { lease })

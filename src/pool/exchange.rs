@@ -2,17 +2,18 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use http::header::RETRY_AFTER;
 use http::request::Parts;
-use http::{Response, Uri};
+use http::{Response, StatusCode, Uri};
 
 use crate::conn::{ExchangeError, ExchangeErrorKind, RequestHead};
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::policy::retry::Attempt;
-use crate::select::Select;
+use crate::select::{self, Select};
 use crate::server::{Server, ServerId, redact};
-use crate::upstream::{Backend, Count, Directory, Hub, Lease, Wish};
+use crate::upstream::{Backend, Count, Directory, Hub, Lease, Outcome, Wish};
 
 /// How a response came about: found in the extensions of each response of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,19 +30,19 @@ pub struct ResponseInfo {
 }
 
 /// Where a request goes, and until when.
-pub(super) struct Plan {
+pub(super) struct Plan<'a> {
     pub(super) server: Option<ServerId>,
-    pub(super) class: u8,
+    select: &'a Select,
     pub(super) now: Instant,
     pub(super) deadline: Option<Instant>,
     /// The path is to be sent as it is, without the server's base path.
     verbatim: bool,
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     /// Reads a request's wishes and its URI.
-    pub(super) fn new(directory: &Directory, parts: &Parts) -> Result<Self, Error> {
-        let select = parts.extensions.get::<Select>();
+    pub(super) fn new(directory: &Directory, parts: &'a Parts) -> Result<Self, Error> {
+        let select = parts.extensions.get::<Select>().unwrap_or(&select::ANY);
         let mut plan = Self::of(&directory.hub, select);
         if let Some(server) = origin(directory, &parts.uri)? {
             if plan.server.is_some_and(|wanted| wanted != server) {
@@ -53,12 +54,12 @@ impl Plan {
         Ok(plan)
     }
 
-    pub(super) fn of(hub: &Hub, select: Option<&Select>) -> Self {
+    pub(super) fn of(hub: &Hub, select: &'a Select) -> Self {
         let now = hub.now();
-        let timeout = select.and_then(|select| select.timeout).or(hub.config.request_timeout);
+        let timeout = select.timeout.or(hub.config.request_timeout);
         Self {
-            server: select.and_then(|select| select.server),
-            class: select.map_or(0, |select| select.priority),
+            server: select.server,
+            select,
             // A timeout beyond the clock's end is none.
             deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
             now,
@@ -67,12 +68,12 @@ impl Plan {
     }
 }
 
-impl Plan {
+impl Plan<'_> {
     /// What is asked of the servers; those in `tried` are passed over.
-    pub(super) fn wish<'a>(&self, tried: &'a mut Vec<ServerId>) -> Wish<'a> {
+    pub(super) fn wish<'w>(&'w self, tried: &'w mut Vec<ServerId>) -> Wish<'w> {
         Wish {
             server: self.server,
-            class: self.class,
+            select: self.select,
             deadline: self.deadline,
             now: self.now,
             tried,
@@ -116,7 +117,7 @@ fn refuse(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
 pub(super) async fn exchange<B>(
     lease: &mut Lease,
     parts: &Parts,
-    plan: &Plan,
+    plan: &Plan<'_>,
     body: Pin<&mut B>,
 ) -> Result<Response<()>, ExchangeError>
 where
@@ -133,18 +134,46 @@ where
         authority: backend.server.authority(),
         headers: &parts.headers,
     };
-    let mut sending = Sending { backend, outcome: Some(Count::Cancelled) };
+    let reused = conn.uses() > 0;
+    let mut sending = Sending { backend, since, ended: None };
     backend.tally.incr(Count::Requests);
     let result = conn.request(&head, body, plan.deadline).await;
+    let now = backend.hub.now();
+    let took = now.saturating_duration_since(since);
+    sending.ended = Some(result.is_ok());
     match &result {
-        Ok(_) => {
-            sending.outcome = None;
-            let took = backend.hub.now().saturating_duration_since(since);
+        Ok(head) => {
             backend.response_time.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+            backend.note(now, took, answer(head));
         }
-        Err(_) => sending.outcome = Some(Count::Failed),
+        Err(error) => {
+            if let Some(outcome) = failure(error, reused) {
+                backend.note(now, took, outcome);
+            }
+        }
     }
     result
+}
+
+/// What a response says about its server.
+fn answer(head: &Response<()>) -> Outcome {
+    let status = head.status();
+    if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS {
+        return Outcome::Answered;
+    }
+    // A date is not understood: it would need a calendar, and clocks that agree.
+    let asked = head.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    asked.map_or(Outcome::Failed, |seconds| Outcome::FailedFor(Duration::from_secs(seconds)))
+}
+
+/// What an error says about the server: nothing, if the caller or the pool is at fault, or if a
+/// connection broke that had been idle.
+fn failure(error: &ExchangeError, reused: bool) -> Option<Outcome> {
+    match &error.kind {
+        ExchangeErrorKind::Timeout | ExchangeErrorKind::Protocol(_) => Some(Outcome::Failed),
+        ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof if !reused => Some(Outcome::Failed),
+        _ => None,
+    }
 }
 
 /// Counts a request of the pool, from its beginning to its end.
@@ -189,14 +218,20 @@ pub(super) fn count_timeout(hub: &Hub, error: &Error) {
 /// Counts the end of a request at its server.
 struct Sending<'a> {
     backend: &'a Backend,
-    /// `None`: it goes on, with the response's body.
-    outcome: Option<Count>,
+    since: Instant,
+    /// Whether there is a response. If so, it goes on, with that one's body.
+    ended: Option<bool>,
 }
 
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
-        if let Some(outcome) = self.outcome {
-            self.backend.tally.incr(outcome);
+        match self.ended {
+            Some(true) => {}
+            Some(false) => self.backend.tally.incr(Count::Failed),
+            None => {
+                self.backend.tally.incr(Count::Cancelled);
+                self.backend.note_abandoned(self.since);
+            }
         }
     }
 }

@@ -133,7 +133,11 @@ impl Pool {
         checkout::try_checkout(&self.inner.directory, select)
     }
 
-    /// Adds a server. If it is in the pool already, nothing changes, and its id is returned.
+    /// Adds a server. If one with the same URL is in the pool already, it stays, with the weight,
+    /// tags and tier of the new one, and its id is returned.
+    ///
+    /// One that was [removed](Self::remove_server), and whose last requests are still under way,
+    /// comes back as a new server, with a new id and connections of its own.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] if the pool is closed.
@@ -148,6 +152,15 @@ impl Pool {
     /// [`ErrorKind::NotFound`] if it is not, or no longer, in the pool.
     pub fn remove_server(&self, id: ServerId) -> Result<(), Error> {
         self.inner.directory.remove(id)
+    }
+
+    /// Changes a server's [weight](Server::weight), for the picks that follow. With 0 it is drained:
+    /// what is under way and in line ends as usual, and its idle connections expire.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if it is not, or no longer, in the pool.
+    pub fn set_weight(&self, id: ServerId, weight: u32) -> Result<(), Error> {
+        self.inner.directory.set_weight(id, weight)
     }
 
     /// Closes every connection that is idle now.

@@ -8,14 +8,16 @@ use std::time::Instant;
 
 use super::backend::Backend;
 use super::dialling::{Dialling, dial_failed};
-use super::directory::{Directory, Pick, closed};
+use super::directory::{Directory, closed};
 use super::lease::Lease;
+use super::pick::{Nobody, Pick};
 use super::tally::Count;
 use crate::conn::DialError;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::lockfree::permits::Refused;
 use crate::lockfree::ticket::{Granted, Ticket};
 use crate::rt::Sleep;
+use crate::select::Select;
 use crate::server::ServerId;
 
 /// What a caller wants, and what it has tried.
@@ -23,8 +25,8 @@ use crate::server::ServerId;
 pub(crate) struct Wish<'a> {
     /// Only this server will do.
     pub(crate) server: Option<ServerId>,
-    /// Higher is sooner.
-    pub(crate) class: u8,
+    /// What else the caller asks for.
+    pub(crate) select: &'a Select,
     /// Of the whole request.
     pub(crate) deadline: Option<Instant>,
     /// When the request began.
@@ -87,7 +89,9 @@ pub(crate) async fn acquire(directory: &Directory, wish: Wish<'_>) -> Result<Lea
                 let found = wait_at(&backend, &wish).await;
                 (backend, found)
             }
-            none => return Err(failed.unwrap_or_else(|| refusal(&none, wish.server))),
+            Pick::None(nobody) => {
+                return Err(failed.unwrap_or_else(|| refusal(nobody, &wish)));
+            }
         };
         while let Ok((_, Some(since))) = found {
             if !wish.distrusts(began, since) {
@@ -190,7 +194,7 @@ impl Missed {
 async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Found, Missed> {
     // Dropped last: by then all that had been granted here has been given back.
     let _told = Told(backend.clone());
-    let mut ticket = Ticket::enter(&**backend, wish.class).map_err(|refused| match refused {
+    let mut ticket = Ticket::enter(&**backend, wish.select.priority).map_err(|refused| match refused {
         Refused::Closed => Missed::Closed,
         Refused::Full => Missed::Full,
     })?;
@@ -258,16 +262,30 @@ impl<'a> Limit<'a> {
     }
 }
 
-fn refusal(pick: &Pick, server: Option<ServerId>) -> Error {
-    let error = match (pick, server) {
-        (Pick::NotFound, Some(id)) => {
-            Error::new(ErrorKind::NotFound, format!("there is no server {id} in the pool"))
+fn refusal(nobody: Nobody, wish: &Wish<'_>) -> Error {
+    let (kind, message): (_, std::borrow::Cow<'static, str>) = match (nobody, wish.server) {
+        (Nobody::NotFound, Some(id)) => {
+            (ErrorKind::NotFound, format!("there is no server {id} in the pool").into())
         }
-        (Pick::Exhausted, _) => Error::new(ErrorKind::Connect, "no server could be reached"),
-        _ => Error::new(ErrorKind::NoServers, "the pool has no servers; add one with add_server"),
+        (Nobody::Exhausted, _) if wish.tried.is_empty() => {
+            (ErrorKind::NoServers, "every server that would do is excluded".into())
+        }
+        (Nobody::Exhausted, _) => (ErrorKind::Connect, "no server could be reached".into()),
+        (Nobody::Untagged, _) => {
+            let tag = wish.select.tag.as_ref().map_or("", |tag| &tag.name);
+            let shown: String = tag.escape_debug().take(MOST_SHOWN).collect();
+            (ErrorKind::NoServers, format!("no server has the tag \"{shown}\"").into())
+        }
+        (Nobody::Drained, _) => (ErrorKind::NoServers, "all servers have weight 0".into()),
+        _ => {
+            (ErrorKind::NoServers, "the pool has no servers; add one with add_server".into())
+        }
     };
-    error.retry_safe(true)
+    Error::new(kind, message).retry_safe(true)
 }
+
+/// How much of a tag an error shows.
+const MOST_SHOWN: usize = 40;
 
 fn queue_full(backend: &Backend) -> Error {
     let waiting = backend.hub.config.max_waiters;

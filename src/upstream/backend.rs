@@ -8,10 +8,12 @@ use super::directory::Directory;
 use super::hub::Hub;
 use super::lease::{self, Held};
 use super::tally::{CloseReason, Tally};
+use crate::balance::{Latency, Load};
 use crate::conn::Signal;
 use crate::lockfree::ewma::Ewma;
 use crate::lockfree::gate::Gate;
 use crate::lockfree::idle::{Candidate, Slot};
+use crate::lockfree::peak_ewma::{PeakEwma, TICK};
 use crate::lockfree::permits::Limits;
 use crate::lockfree::settle::{Dispose, Site};
 use crate::lockfree::total::Total;
@@ -29,6 +31,10 @@ pub(crate) struct Backend {
     pub(crate) tally: Tally,
     /// From the call to the head of the response.
     pub(crate) response_time: Ewma,
+    /// The recent peak of the same, failures included; kept for the strategy that asks for it.
+    pub(super) response_peak: PeakEwma,
+    /// The recent peak of the time to connect.
+    pub(super) connect_peak: PeakEwma,
     /// One for each cell, made with its first connection: by them connections are cut.
     signals: Box<[OnceLock<Arc<Signal>>]>,
     directory: Weak<Directory>,
@@ -47,12 +53,17 @@ impl Backend {
         };
         let gate = Gate::new(limits, directory.words());
         let signals = (0..gate.idle.cells()).map(|_| OnceLock::new()).collect();
+        // An hour is 56 million ticks.
+        let decay = config.ewma_decay.as_nanos() / u128::from(TICK);
+        let decay = u32::try_from(decay).unwrap_or(u32::MAX);
         Arc::new_cyclic(|me| Self {
             id,
             server,
             gate,
             tally: Tally::new(),
             response_time: Ewma::new(EWMA_SHIFT),
+            response_peak: PeakEwma::new(decay),
+            connect_peak: PeakEwma::new(decay),
             signals,
             directory: Arc::downgrade(directory),
             me: me.clone(),
@@ -77,10 +88,32 @@ impl Backend {
         }
     }
 
-    /// Whether a caller that finds nothing parked would be given a permit at once.
+    /// Whether a caller that finds nothing parked would be given permits at once.
     pub(super) fn has_room(&self) -> bool {
+        let spare = self.hub.total.in_use() < self.hub.config.max_total_connections as u64;
+        spare && self.gate.ledger.counts().waiting == 0 && self.gate.ledger.has_room()
+    }
+
+    /// What it is doing now. Its load is what is on loan or being opened, and who waits: nothing is
+    /// counted for it, so it cannot go wrong. The words are read one after another, so it is off by
+    /// as many as come and go meanwhile.
+    #[inline]
+    pub(super) fn load(&self) -> Load {
         let counts = self.gate.ledger.counts();
-        counts.waiting == 0 && self.gate.ledger.has_room()
+        let idle = u32::try_from(self.gate.idle.len()).unwrap_or(u32::MAX);
+        let is_warm = idle > 0 && counts.waiting == 0;
+        Load {
+            in_flight: counts.open.saturating_sub(idle) + counts.waiting,
+            is_warm,
+            is_full: !is_warm && !self.has_room(),
+        }
+    }
+
+    /// What it has been doing, as of `now` on the clock of the peaks.
+    #[inline]
+    pub(super) fn latency(&self, now: u32) -> Latency {
+        let connect = self.connect_peak.value(now).unwrap_or(0.0);
+        Latency { response: self.response_peak.value(now), connect }
     }
 
     /// The average time to the head of a response, zero before the first.

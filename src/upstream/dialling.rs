@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::acquire::{Found, Missed, Told, Wish};
 use super::backend::Backend;
 use super::lease::Lease;
+use super::outcome::Outcome;
 use super::tally::Count;
 use crate::conn::{DialError, DialErrorKind, dial};
 use crate::error::{Error, ErrorKind};
@@ -95,7 +96,8 @@ fn open(
         let mut opening = Opening::new(permit);
         let backend = opening.backend.clone();
         let (hub, server) = (&backend.hub, &backend.server);
-        let limit = hub.now() + hub.config.connect_timeout;
+        let begun = hub.now();
+        let limit = begun + hub.config.connect_timeout;
         let limit = deadline.map_or(limit, |deadline| deadline.min(limit));
         let keep_alive = hub.config.keep_alive_timeout;
         let dialled = dial(hub.runtime(), server.host(), server.port(), keep_alive, limit).await;
@@ -103,10 +105,13 @@ fn open(
             Ok(transport) => {
                 let slot = opening.permit.connected(thread_hint());
                 opening.outcome = Count::Created;
+                backend.note_connected(begun);
                 Ok(Opened { lease: Lease::born(backend, transport, slot), opening })
             }
             Err(error) => {
                 opening.outcome = Count::DialErrors;
+                let now = hub.now();
+                backend.note(now, now.saturating_duration_since(begun), Outcome::Failed);
                 Err(error)
             }
         }

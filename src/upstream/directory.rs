@@ -3,60 +3,41 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use super::acquire::Wish;
 use super::backend::Backend;
 use super::hub::Hub;
-use super::lease::Lease;
-use crate::balance::RoundRobin;
+use super::roster::{Entry, Roster};
+use crate::balance::{Balancer, Chooser};
 use crate::error::{Error, ErrorKind};
-use crate::lockfree::hint::thread_hint;
-use crate::lockfree::idle::{Candidate, Take};
+use crate::lockfree::idle::Candidate;
 use crate::lockfree::settle;
 use crate::lockfree::snapshot::{Change, Snapshot};
 use crate::server::{Server, ServerId};
 use crate::sync::{AtomicU64, Ordering};
 
-/// How many other servers a caller looks at when the one whose turn it is has nothing to give.
-const LOOKS: usize = 16;
-
-/// The servers in the order in which they were added, and so of their ids.
-pub(crate) type Roster = Vec<Arc<Backend>>;
-
 /// The servers of a pool.
 pub(crate) struct Directory {
     pub(crate) hub: Arc<Hub>,
-    roster: Snapshot<Roster>,
+    pub(super) roster: Snapshot<Roster>,
     /// Servers that were removed, as long as anybody holds a connection to them. Those that have
     /// gone since are forgotten with the next removal.
     removed: Snapshot<Vec<Weak<Backend>>>,
-    turn: RoundRobin,
+    pub(super) chooser: Chooser,
     next_id: AtomicU64,
     /// Into how many words each server's idle set is spread at least.
     words: usize,
 }
 
-/// What the first look found.
-pub(super) enum Pick {
-    /// An idle connection, not looked at yet, and since when it was idle.
-    Idle(Lease, u64),
-    /// A server to wait at, or to dial.
-    Wait(Arc<Backend>),
-    /// Every server has been tried.
-    Exhausted,
-    /// There are no servers.
-    Empty,
-    /// The one server that would do is not here.
-    NotFound,
-}
-
 impl Directory {
-    pub(crate) fn new(hub: Hub) -> Arc<Self> {
+    pub(crate) fn new(hub: Hub, balancer: Option<Arc<dyn Balancer>>) -> Arc<Self> {
+        let config = &hub.config;
+        let chooser =
+            Chooser::new(config.load_balance_strategy, balancer, config.hash_balance_factor, config.seed);
         let words = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2));
         Arc::new(Self {
             hub: Arc::new(hub),
-            roster: Snapshot::new(Vec::new()),
+            roster: Snapshot::new(Roster::default()),
             removed: Snapshot::new(Vec::new()),
-            turn: RoundRobin::new(fastrand::usize(..) >> 1),
+            chooser,
             next_id: AtomicU64::new(1),
             words,
         })
@@ -66,16 +47,16 @@ impl Directory {
         self.words
     }
 
-    /// The servers now.
-    pub(crate) fn servers(&self) -> Roster {
-        self.roster.with(Vec::clone)
+    /// The servers now, in the order in which they were added.
+    pub(crate) fn servers(&self) -> Vec<Arc<Backend>> {
+        self.roster.with(|roster| roster.backends().cloned().collect())
     }
 
     /// The servers now, and the removed ones to which connections are still open.
-    pub(crate) fn with_removed(&self) -> Roster {
+    pub(crate) fn with_removed(&self) -> Vec<Arc<Backend>> {
         // In this order: a server is noted as removed before it leaves the roster.
         let mut all = self.servers();
-        let removed: Roster =
+        let removed: Vec<Arc<Backend>> =
             self.removed.with(|removed| removed.iter().filter_map(Weak::upgrade).collect());
         for backend in removed {
             if all.iter().all(|known| known.id != backend.id) {
@@ -85,36 +66,75 @@ impl Directory {
         all
     }
 
-    /// Adds a server, unless it is here already; its id.
+    /// Adds a server; its id. If it is here already, it stays, on the new terms.
     pub(crate) fn add(self: &Arc<Self>, server: Server) -> Result<ServerId, Error> {
+        let mut ids = self.add_all(vec![server])?;
+        ids.pop().ok_or_else(closed)
+    }
+
+    /// Adds several at once, so that what the strategy needs to know is worked out once.
+    pub(crate) fn add_all(self: &Arc<Self>, servers: Vec<Server>) -> Result<Vec<ServerId>, Error> {
         if !self.hub.lifecycle.is_open() {
             return Err(closed());
         }
         // A server's record is large: cells, signals, counters. One that is here already gets none;
         // the update below settles a race between two who bring the same one.
-        if let Some(id) = self.roster.with(|roster| id_of(roster, &server)) {
-            return Ok(id);
-        }
-        // Ordering: Relaxed. The id is all that is taken; gaps do not matter.
-        let id = ServerId(self.next_id.fetch_add(1, Ordering::Relaxed));
-        let backend = Backend::new(id, server, self);
-        let (id, entered) = self.roster.update(|roster| {
-            if let Some(known) = id_of(roster, &backend.server) {
-                return Change::Keep((known, false));
+        let known: Vec<bool> = self.roster.with(|roster| {
+            servers.iter().map(|server| roster.position_of(server).is_some()).collect()
+        });
+        let made: Vec<Option<Arc<Backend>>> = servers
+            .iter()
+            .zip(known)
+            .map(|(server, known)| (!known).then(|| self.make(server.clone())))
+            .collect();
+        let (ids, entered) = self.roster.update(|roster| {
+            let mut next = roster.entries().to_vec();
+            let (mut ids, mut entered) = (Vec::new(), Vec::new());
+            for (server, made) in servers.iter().zip(&made) {
+                let same = |known: &Entry| known.backend.server.url() == server.url();
+                if let Some(known) = next.iter_mut().find(|known| same(known)) {
+                    known.terms = server.terms().clone();
+                    ids.push(known.id());
+                    continue;
+                }
+                // It was here, and has been removed meanwhile.
+                let backend = made.clone().unwrap_or_else(|| self.make(server.clone()));
+                ids.push(backend.id);
+                // Two callers may get here in another order than they got their ids.
+                let at = next.partition_point(|known| known.id() < backend.id);
+                next.insert(at, Entry::new(backend.clone()));
+                entered.push(backend);
             }
-            let mut next = roster.clone();
-            // Two callers may get here in another order than they got their ids.
-            let at = next.partition_point(|known| known.id < id);
-            next.insert(at, backend.clone());
-            Change::Replace(next, (id, true))
+            Change::Replace(Roster::new(next, &self.chooser), (ids, entered))
         });
         // Whoever closes the pool shuts the servers it finds, after it has closed the lifecycle:
-        // it found this one, or we see that it has.
-        if entered && !self.hub.lifecycle.is_open() {
-            settle::shut(&*backend);
+        // it found these, or we see that it has.
+        if !self.hub.lifecycle.is_open() {
+            entered.iter().for_each(|backend| settle::shut(&**backend));
             return Err(closed());
         }
-        Ok(id)
+        Ok(ids)
+    }
+
+    fn make(self: &Arc<Self>, server: Server) -> Arc<Backend> {
+        // Ordering: Relaxed. The id is all that is taken; gaps do not matter.
+        let id = ServerId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        Backend::new(id, server, self)
+    }
+
+    /// Changes a server's weight.
+    pub(crate) fn set_weight(&self, id: ServerId, weight: u32) -> Result<(), Error> {
+        self.roster.update(|roster| {
+            let Some(at) = roster.position(id) else {
+                return Change::Keep(Err(not_found(id)));
+            };
+            if roster.entries()[at].terms.weight == weight {
+                return Change::Keep(Ok(()));
+            }
+            let mut next = roster.entries().to_vec();
+            next[at].terms.weight = weight;
+            Change::Replace(Roster::new(next, &self.chooser), Ok(()))
+        })
     }
 
     /// Takes a server out, and shuts it.
@@ -127,15 +147,15 @@ impl Directory {
             });
         }
         let removed = self.roster.update(|roster| {
-            let Ok(at) = roster.binary_search_by_key(&id, |known| known.id) else {
+            let Some(at) = roster.position(id) else {
                 return Change::Keep(None);
             };
-            let mut next = roster.clone();
+            let mut next = roster.entries().to_vec();
             let removed = next.remove(at);
-            Change::Replace(next, Some(removed))
+            Change::Replace(Roster::new(next, &self.chooser), Some(removed))
         });
-        let Some(backend) = removed else {
-            return Err(Error::new(ErrorKind::NotFound, format!("there is no server {id}")));
+        let Some(Entry { backend, .. }) = removed else {
+            return Err(not_found(id));
         };
         settle::shut(&*backend);
         Ok(())
@@ -145,7 +165,7 @@ impl Directory {
     /// longest that leads to `path`, if one does.
     pub(crate) fn by_origin(&self, origin: &str, path: &str) -> Option<ServerId> {
         self.roster.with(|roster| {
-            let of_origin = || roster.iter().filter(|known| known.server.origin() == origin);
+            let of_origin = || roster.backends().filter(|known| known.server.origin() == origin);
             of_origin()
                 .filter(|known| is_below(path, known.server.base_path()))
                 .max_by_key(|known| known.server.base_path().len())
@@ -154,49 +174,11 @@ impl Directory {
         })
     }
 
-    /// The server whose turn it is, and an idle connection if it has one. If it has nothing to
-    /// give, the next ones are looked at, and if none of those has, the one with the shortest line
-    /// is to be waited at.
-    ///
-    /// This is the hit path: no lock, no allocation, no shared count.
-    pub(super) fn pick(&self, wish: &Wish<'_>) -> Pick {
-        self.roster.with(|roster| {
-            if roster.is_empty() {
-                return Pick::Empty;
-            }
-            if let Some(id) = wish.server {
-                return match roster.binary_search_by_key(&id, |known| known.id) {
-                    Ok(_) if wish.tried.contains(&id) => Pick::Exhausted,
-                    Ok(at) => {
-                        offer(&roster[at], wish).unwrap_or_else(|| Pick::Wait(roster[at].clone()))
-                    }
-                    Err(_) => Pick::NotFound,
-                };
-            }
-            let first = self.turn.pick(roster.len());
-            let in_turn = roster[first..].iter().chain(&roster[..first]);
-            let untried = in_turn.filter(|known| !wish.tried.contains(&known.id));
-            // Who will not wait wants to know of every idle connection.
-            let looks = if wish.may_dial { 1 + LOOKS } else { roster.len() };
-            let mut shortest: Option<(u32, &Arc<Backend>)> = None;
-            for backend in untried.take(looks) {
-                if let Some(pick) = offer(backend, wish) {
-                    return pick;
-                }
-                let waiting = backend.gate.ledger.counts().waiting;
-                if shortest.is_none_or(|(least, _)| waiting < least) {
-                    shortest = Some((waiting, backend));
-                }
-            }
-            shortest.map_or(Pick::Exhausted, |(_, backend)| Pick::Wait(backend.clone()))
-        })
-    }
-
     /// The longest idle connection of all servers but one.
     pub(super) fn longest_idle(&self, but: Option<ServerId>) -> Option<(Arc<Backend>, Candidate)> {
         self.roster.with(|roster| {
             roster
-                .iter()
+                .backends()
                 .filter(|known| Some(known.id) != but)
                 .flat_map(|known| known.gate.idle.parked().map(move |seen| (known, seen)))
                 .min_by_key(|(_, seen)| seen.since)
@@ -206,36 +188,25 @@ impl Directory {
 
     /// How many connections are parked now, those on their way to a waiter not among them.
     pub(super) fn parked(&self) -> u64 {
-        self.roster.with(|roster| roster.iter().map(|known| known.gate.idle.len() as u64).sum())
+        self.roster.with(|roster| roster.backends().map(|known| known.gate.idle.len() as u64).sum())
     }
 
     /// See `Idle::fence`.
     pub(super) fn fence(&self, but: ServerId) {
         self.roster.with(|roster| {
-            roster.iter().filter(|known| known.id != but).for_each(|known| known.gate.idle.fence());
+            let others = roster.backends().filter(|known| known.id != but);
+            others.for_each(|known| known.gate.idle.fence());
         });
     }
-}
-
-/// What this server can give at once: an idle connection, or room for a new one.
-#[inline]
-fn offer(backend: &Arc<Backend>, wish: &Wish<'_>) -> Option<Pick> {
-    if let Take::Got(parked) = backend.gate.idle.take(thread_hint()) {
-        let since = parked.since;
-        return Some(Pick::Idle(Lease::of(parked), since));
-    }
-    let hub = &backend.hub;
-    let spare = hub.total.in_use() < hub.config.max_total_connections as u64;
-    (wish.may_dial && spare && backend.has_room()).then(|| Pick::Wait(backend.clone()))
-}
-
-fn id_of(roster: &[Arc<Backend>], server: &Server) -> Option<ServerId> {
-    roster.iter().find(|known| known.server == *server).map(|known| known.id)
 }
 
 /// Whether the base path, which has no slash at its end, leads to the path: by whole segments.
 fn is_below(path: &str, base: &str) -> bool {
     path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn not_found(id: ServerId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no server {id}"))
 }
 
 pub(super) fn closed() -> Error {
@@ -250,6 +221,6 @@ impl Backend {
 
 impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.roster.with(|roster| f.debug_list().entries(roster).finish())
+        self.roster.with(|roster| f.debug_list().entries(roster.backends()).finish())
     }
 }

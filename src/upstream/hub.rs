@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::conn::ConnShared;
 use crate::lockfree::counter::Max;
 use crate::lockfree::lifecycle::Lifecycle;
+use crate::lockfree::peak_ewma::TICK;
 use crate::lockfree::total::Total;
 use crate::policy::reuse::IdleLimits;
 use crate::rt::{BoxFuture, Runtime};
@@ -69,6 +70,15 @@ impl Hub {
     pub(crate) fn tick(&self, now: Instant) -> u64 {
         let since = now.saturating_duration_since(self.start);
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// `now` on the clock of the peaks, which goes round.
+    #[inline]
+    pub(crate) fn fine_tick(&self, now: Instant) -> u32 {
+        let since = now.saturating_duration_since(self.start);
+        #[expect(clippy::cast_possible_truncation, reason = "it goes round")]
+        let tick = (since.as_nanos() / u128::from(TICK)) as u32;
+        tick
     }
 
     /// The time of a tick.

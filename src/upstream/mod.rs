@@ -6,6 +6,9 @@ mod dialling;
 mod directory;
 mod hub;
 mod lease;
+mod outcome;
+mod pick;
+mod roster;
 mod stats;
 mod tally;
 
@@ -14,4 +17,5 @@ pub(crate) use self::backend::Backend;
 pub(crate) use self::directory::Directory;
 pub(crate) use self::hub::Hub;
 pub(crate) use self::lease::{CloseReason, Lease};
+pub(crate) use self::outcome::Outcome;
 pub(crate) use self::tally::Count;

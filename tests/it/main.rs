@@ -12,6 +12,7 @@ mod pooling;
 mod regression;
 mod shutdown;
 mod sim_background;
+mod sim_balancing;
 mod sim_dial;
 mod sim_expiry;
 mod sim_queue;

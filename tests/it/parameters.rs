@@ -90,7 +90,14 @@ const PARAMETERS: [(&str, &str, Place); 16] = [
     ("health_check_path", "/health", Waits("health checks")),
     ("unhealthy_threshold", "3", Waits("health checks")),
     ("healthy_threshold", "2", Waits("health checks")),
-    ("load_balance_strategy", "RoundRobin", Waits("a choice of balancing strategies")),
+    (
+        "load_balance_strategy",
+        "RoundRobin",
+        Field(
+            |c| c.load_balance_strategy.to_string(),
+            "weighted_round_robin_is_exact_in_each_period",
+        ),
+    ),
     (
         "cleanup_interval",
         "60s",
@@ -103,16 +110,20 @@ const PARAMETERS: [(&str, &str, Place); 16] = [
 ];
 
 /// Settings that the original did not have, and the tests that show their effects.
-const OWN: [(&str, &str); 3] = [
+const OWN: [(&str, &str); 6] = [
     ("min_idle", "background_work_closes_the_surplus_first_and_the_floor_at_its_own_limit"),
     ("max_waiters", "the_last_place_in_line_is_given_and_one_over_is_refused"),
+    ("ewma_decay", "a_server_that_has_recovered_is_asked_again_as_the_peak_falls_off"),
+    ("hash_balance_factor", "a_hot_key_spills_over_when_its_server_has_more_than_its_share"),
+    ("seed", "with_a_seed_the_same_calls_make_the_same_picks"),
     ("max_connecting", "as_many_dials_run_at_once_as_may_and_never_one_more"),
 ];
 
 /// The suites in which the tests of the tables must be found.
-const SUITES: [&str; 6] = [
+const SUITES: [&str; 7] = [
     include_str!("limits.rs"),
     include_str!("pooling.rs"),
+    include_str!("sim_balancing.rs"),
     include_str!("sim_dial.rs"),
     include_str!("sim_expiry.rs"),
     include_str!("sim_queue.rs"),

@@ -1,0 +1,62 @@
+//! What requests tell about a server, for the strategy that learns from it.
+
+use std::time::{Duration, Instant};
+
+use super::backend::Backend;
+use crate::strategy::Strategy;
+
+/// A failure counts as a response that took so long at least: one that fails fast would otherwise
+/// look better than all others, and draw all traffic.
+const PENALTY: Duration = Duration::from_secs(5);
+
+/// A server that asks for more time than this is asked again all the same.
+const LONGEST_PENALTY: Duration = Duration::from_secs(300);
+
+/// How an attempt at a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// With a response.
+    Answered,
+    /// With an error, or a response that says that it cannot serve.
+    Failed,
+    /// The same, and the server says for how long.
+    FailedFor(Duration),
+}
+
+impl Backend {
+    /// Takes note of how an attempt ended, and how long it took.
+    pub(crate) fn note(&self, now: Instant, took: Duration, outcome: Outcome) {
+        if self.hub.config.load_balance_strategy != Strategy::PeakEwma {
+            return;
+        }
+        let took = match outcome {
+            Outcome::Answered => took,
+            Outcome::Failed => took.max(PENALTY),
+            Outcome::FailedFor(asked) => took.max(PENALTY).max(asked.min(LONGEST_PENALTY)),
+        };
+        self.response_peak.record(self.hub.fine_tick(now), nanos(took));
+    }
+
+    /// Takes note of an attempt, begun at `since`, whose caller gave up: it would have taken longer
+    /// than it has.
+    pub(crate) fn note_abandoned(&self, since: Instant) {
+        if self.hub.config.load_balance_strategy == Strategy::PeakEwma {
+            let now = self.hub.now();
+            let took = now.saturating_duration_since(since);
+            self.response_peak.record_at_least(self.hub.fine_tick(now), nanos(took));
+        }
+    }
+
+    /// Takes note of a connection that was made; its dial began at `begun`.
+    pub(super) fn note_connected(&self, begun: Instant) {
+        if self.hub.config.load_balance_strategy == Strategy::PeakEwma {
+            let now = self.hub.now();
+            let took = now.saturating_duration_since(begun);
+            self.connect_peak.record(self.hub.fine_tick(now), nanos(took));
+        }
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,290 @@
+//! The first look at the servers for each request.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::acquire::Wish;
+use super::backend::Backend;
+use super::directory::Directory;
+use super::lease::Lease;
+use super::roster::{Entry, Roster, Tiers};
+use crate::balance::{Balancer, Candidate, Candidates, Choice, Latency, Lineup, Load, Set, View};
+use crate::lockfree::hint::thread_hint;
+use crate::lockfree::idle::Take;
+use crate::server::ServerId;
+
+/// How many other servers a caller looks at when the one that was picked has nothing to give.
+const LOOKS: usize = 16;
+
+/// What the first look found.
+pub(super) enum Pick {
+    /// An idle connection, not looked at yet, and since when it was idle.
+    Idle(Lease, u64),
+    /// A server to wait at, or to dial.
+    Wait(Arc<Backend>),
+    /// No server will do.
+    None(Nobody),
+}
+
+/// Why no server will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nobody {
+    /// There are no servers.
+    Empty,
+    /// All have weight 0.
+    Drained,
+    /// The one that is asked for is not here.
+    NotFound,
+    /// None has the tag that is asked for, and a weight above 0.
+    Untagged,
+    /// Each has been tried, or is excluded.
+    Exhausted,
+}
+
+/// Where a look ended: with what a server gave, or at one to wait at.
+pub(super) enum Found<'r, T> {
+    Given(T),
+    Wait(&'r Arc<Backend>),
+}
+
+impl Directory {
+    /// A server as the strategy says, and an idle connection if it has one. If it has nothing to
+    /// give, others are looked at, and if none of those has, the one that promises a connection
+    /// first is to be waited at.
+    ///
+    /// This is the hit path: no lock, no allocation, no shared count but that of the turns.
+    pub(super) fn pick(&self, wish: &Wish<'_>) -> Pick {
+        // Outside of the pin: it may take its time, come back into the pool, or panic.
+        let advice = self.chooser.custom().and_then(|balancer| self.ask(&**balancer, wish));
+        self.roster.with(|roster| {
+            let search = Search { directory: self, roster, wish, advice, peek: false };
+            match search.run(|backend| take(backend, wish)) {
+                Ok(Found::Given(pick)) => pick,
+                Ok(Found::Wait(backend)) => Pick::Wait(backend.clone()),
+                Err(nobody) => Pick::None(nobody),
+            }
+        })
+    }
+
+    /// The choice of the user's own balancer.
+    pub(super) fn ask(&self, balancer: &dyn Balancer, wish: &Wish<'_>) -> Option<ServerId> {
+        let lineup = self.roster.with(|roster| {
+            let search = Search { directory: self, roster, wish, advice: None, peek: true };
+            let tiers = search.tiers().ok()?;
+            let fits = |set: &Set| -> Vec<usize> {
+                let places = set.members().iter().map(|member| member.at as usize);
+                places.filter(|&at| !search.is_barred(at)).collect()
+            };
+            let places = tiers.0.iter().map(fits).find(|places| !places.is_empty())?;
+            Some(Owned { entries: roster.entries().clone(), places })
+        })?;
+        let at = balancer.pick(&Candidates::new(&lineup), wish.select)?;
+        lineup.places.get(at).map(|&at| lineup.entries[at].id())
+    }
+}
+
+/// One look at the servers.
+pub(super) struct Search<'a> {
+    pub(super) directory: &'a Directory,
+    pub(super) roster: &'a Roster,
+    pub(super) wish: &'a Wish<'a>,
+    /// What the user's own balancer says.
+    pub(super) advice: Option<ServerId>,
+    /// Turns and dice stay as they are.
+    pub(super) peek: bool,
+}
+
+impl<'a> Search<'a> {
+    /// Goes through the servers until one of them makes an offer.
+    pub(super) fn run<T>(
+        &self,
+        mut offer: impl FnMut(&'a Arc<Backend>) -> Option<T>,
+    ) -> Result<Found<'a, T>, Nobody> {
+        let (roster, wish) = (self.roster, self.wish);
+        if let Some(id) = wish.server {
+            let at = roster.position(id).ok_or(Nobody::NotFound)?;
+            if self.is_barred(at) {
+                return Err(Nobody::Exhausted);
+            }
+            let backend = &roster.entries()[at].backend;
+            return Ok(offer(backend).map_or(Found::Wait(backend), Found::Given));
+        }
+        for id in [wish.select.prefer, self.advice].into_iter().flatten() {
+            let wanted = roster.position(id).filter(|&at| !self.is_barred(at));
+            let wanted = wanted.map(|at| &roster.entries()[at]).filter(|entry| entry.is_eligible());
+            if let Some(given) = wanted.and_then(|entry| offer(&entry.backend)) {
+                return Ok(Found::Given(given));
+            }
+        }
+        if let Some(tag) = wish.select.tag.as_ref().filter(|tag| !tag.is_required) {
+            if let Some(preferred) = roster.tagged(&tag.name) {
+                if let Ok(Found::Given(given)) = self.run_in(preferred, &mut offer) {
+                    return Ok(Found::Given(given));
+                }
+            }
+        }
+        self.run_in(self.tiers()?, &mut offer)
+    }
+
+    /// Those that this caller may get.
+    pub(super) fn tiers(&self) -> Result<&'a Tiers, Nobody> {
+        let required = self.wish.select.tag.as_ref().filter(|tag| tag.is_required);
+        let (tiers, nobody) = match required {
+            Some(tag) => (self.roster.tagged(&tag.name), Nobody::Untagged),
+            None => (Some(self.roster.all()), Nobody::Drained),
+        };
+        if self.roster.entries().is_empty() {
+            return Err(Nobody::Empty);
+        }
+        tiers.filter(|tiers| !tiers.0.is_empty()).ok_or(nobody)
+    }
+
+    #[inline]
+    fn run_in<T>(
+        &self,
+        tiers: &'a Tiers,
+        offer: &mut impl FnMut(&'a Arc<Backend>) -> Option<T>,
+    ) -> Result<Found<'a, T>, Nobody> {
+        tiers.0.iter().find_map(|set| self.run_tier(set, offer)).ok_or(Nobody::Exhausted)
+    }
+
+    /// `None` if this caller will have none of the tier's servers.
+    #[inline]
+    fn run_tier<T>(
+        &self,
+        set: &'a Set,
+        offer: &mut impl FnMut(&'a Arc<Backend>) -> Option<T>,
+    ) -> Option<Found<'a, T>> {
+        let key = self.wish.select.key.as_deref();
+        let choice = self.directory.chooser.pick(set, key, self, self.peek);
+        let first = self.entry(set, choice.at);
+        if let Some(first) = first {
+            if let Some(given) = offer(&first.backend) {
+                return Some(Found::Given(given));
+            }
+            if choice.is_sticky {
+                return Some(Found::Wait(&first.backend));
+            }
+        }
+        self.look_on(set, choice, first, offer)
+    }
+
+    /// The one that was picked has nothing to give: looks at others, and if none of them has, names
+    /// the one that promises a connection first.
+    fn look_on<T>(
+        &self,
+        set: &'a Set,
+        choice: Choice,
+        first: Option<&'a Entry>,
+        offer: &mut impl FnMut(&'a Arc<Backend>) -> Option<T>,
+    ) -> Option<Found<'a, T>> {
+        let count = set.members().len();
+        let others = (choice.next..count).chain(0..choice.next).filter(|&at| at != choice.at);
+        // Who will not wait wants to know of every idle connection.
+        let looks = if self.wish.may_dial { LOOKS } else { count };
+        let mut soonest = first.map(|first| (Promise::of(&first.backend), &first.backend));
+        for entry in others.filter_map(|at| self.entry(set, at)).take(looks) {
+            if let Some(given) = offer(&entry.backend) {
+                return Some(Found::Given(given));
+            }
+            let promise = Promise::of(&entry.backend);
+            if soonest.as_ref().is_none_or(|(least, _)| promise.is_sooner_than(least)) {
+                soonest = Some((promise, &entry.backend));
+            }
+        }
+        soonest.map(|(_, backend)| Found::Wait(backend))
+    }
+
+    /// The set's member, unless this caller will not have it.
+    #[inline]
+    fn entry(&self, set: &Set, at: usize) -> Option<&'a Entry> {
+        let at = set.members()[at].at as usize;
+        (!self.is_barred(at)).then(|| &self.roster.entries()[at])
+    }
+}
+
+impl View for Search<'_> {
+    #[inline]
+    fn load(&self, at: usize) -> Load {
+        self.roster.entries()[at].backend.load()
+    }
+
+    #[inline]
+    fn latency(&self, at: usize) -> Latency {
+        let backend = &self.roster.entries()[at].backend;
+        backend.latency(self.directory.hub.fine_tick(self.wish.now))
+    }
+
+    #[inline]
+    fn is_barred(&self, at: usize) -> bool {
+        let (tried, excluded) = (&*self.wish.tried, &self.wish.select.exclude);
+        // Nearly every request's case, without a look at the server.
+        if tried.is_empty() && excluded.is_empty() {
+            return false;
+        }
+        let id = self.roster.entries()[at].id();
+        tried.contains(&id) || excluded.contains(&id)
+    }
+}
+
+/// What this server can give at once: an idle connection, or room for a new one.
+#[inline]
+fn take(backend: &Arc<Backend>, wish: &Wish<'_>) -> Option<Pick> {
+    if let Take::Got(parked) = backend.gate.idle.take(thread_hint()) {
+        let since = parked.since;
+        return Some(Pick::Idle(Lease::of(parked), since));
+    }
+    (wish.may_dial && backend.has_room()).then(|| Pick::Wait(backend.clone()))
+}
+
+/// How soon the last in line at a server will have a connection.
+struct Promise {
+    waiting: u32,
+    /// In nanoseconds, if it has answered before: each of its connections comes free once in the
+    /// time of a response.
+    wait: Option<f64>,
+}
+
+impl Promise {
+    fn of(backend: &Backend) -> Self {
+        let waiting = backend.gate.ledger.counts().waiting;
+        let limit = backend.hub.config.max_connections_per_server;
+        let response = backend.response_time.value();
+        #[expect(clippy::cast_precision_loss, reason = "a guess needs no sixteen digits")]
+        let wait = response.map(|time| time as f64 * f64::from(waiting + 1) / limit as f64);
+        Self { waiting, wait }
+    }
+
+    fn is_sooner_than(&self, other: &Self) -> bool {
+        let by_time = self.wait.zip(other.wait).and_then(|(own, other)| own.partial_cmp(&other));
+        by_time.unwrap_or_else(|| self.waiting.cmp(&other.waiting)) == Ordering::Less
+    }
+}
+
+/// What a balancer of the user's own sees.
+struct Owned {
+    entries: Arc<[Entry]>,
+    places: Vec<usize>,
+}
+
+impl Lineup for Owned {
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn get(&self, index: usize) -> Candidate<'_> {
+        let Entry { backend, terms } = &self.entries[self.places[index]];
+        let load = backend.load();
+        Candidate {
+            id: backend.id,
+            url: backend.server.url(),
+            weight: terms.weight,
+            in_flight: load.in_flight,
+            waiting: backend.gate.ledger.counts().waiting,
+            idle: u32::try_from(backend.gate.idle.len()).unwrap_or(u32::MAX),
+            is_full: load.is_full,
+            response_time: backend.response_time.value().map(Duration::from_nanos),
+        }
+    }
+}
