@@ -21,12 +21,12 @@ mod weighted;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use self::custom::Lineup;
 pub use self::custom::{Balancer, Candidate, Candidates};
 use self::dice::{Dice, Throw};
+pub(crate) use self::hash::hash;
 use self::ip_hash::Owners;
 use self::round_robin::Turns;
-pub(crate) use self::custom::Lineup;
-pub(crate) use self::hash::hash;
 use crate::strategy::Strategy;
 
 /// What one server is doing at the moment of a pick.
@@ -175,7 +175,13 @@ impl Chooser {
     /// The member to ask first. With `peek` the turns and dice stay as they are, so that the next
     /// pick is the same.
     #[inline]
-    pub(crate) fn pick(&self, set: &Set, key: Option<&[u8]>, view: &impl View, peek: bool) -> Choice {
+    pub(crate) fn pick(
+        &self,
+        set: &Set,
+        key: Option<&[u8]>,
+        view: &impl View,
+        peek: bool,
+    ) -> Choice {
         match (&set.tables, self.strategy) {
             (Tables::Schedule(schedule), _) => in_turn(set, schedule.pick(&self.turns, peek)),
             (Tables::Alias(alias), strategy) => {

@@ -194,10 +194,11 @@ impl Missed {
 async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Found, Missed> {
     // Dropped last: by then all that had been granted here has been given back.
     let _told = Told(backend.clone());
-    let mut ticket = Ticket::enter(&**backend, wish.select.priority).map_err(|refused| match refused {
-        Refused::Closed => Missed::Closed,
-        Refused::Full => Missed::Full,
-    })?;
+    let mut ticket =
+        Ticket::enter(&**backend, wish.select.priority).map_err(|refused| match refused {
+            Refused::Closed => Missed::Closed,
+            Refused::Full => Missed::Full,
+        })?;
     let mut limit = Limit::new(backend, wish.deadline);
     let mut since = None;
     let granted = poll_fn(|cx| {
@@ -277,9 +278,7 @@ fn refusal(nobody: Nobody, wish: &Wish<'_>) -> Error {
             (ErrorKind::NoServers, format!("no server has the tag \"{shown}\"").into())
         }
         (Nobody::Drained, _) => (ErrorKind::NoServers, "all servers have weight 0".into()),
-        _ => {
-            (ErrorKind::NoServers, "the pool has no servers; add one with add_server".into())
-        }
+        _ => (ErrorKind::NoServers, "the pool has no servers; add one with add_server".into()),
     };
     Error::new(kind, message).retry_safe(true)
 }

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use crate::contenders::{ALL, Contender};
+use crate::contenders::ALL;
 use crate::outcome::Outcome;
 use crate::secs;
 use crate::station::{Fault, Plan};
 use crate::world::World;
+use evenkeel::Strategy;
 
 /// Ten servers can do 4,000 requests a second.
 const RATE: f64 = 1600.0;
@@ -17,8 +18,8 @@ const RATE: f64 = 1600.0;
 const CALM: f64 = 50.0;
 
 /// One pool with this strategy over ten such servers, for so long.
-fn run(contender: Contender, plans: &[Plan; 10], length: u64) -> World {
-    let world = World::new(7, plans, (1, 10), contender.build);
+fn run(strategy: Strategy, plans: &[Plan; 10], length: u64) -> World {
+    let world = World::new(7, plans, (1, 10), strategy);
     world.sim.block_on(async {
         world.load(RATE, secs(length)).await;
         world.finish().await;
@@ -34,17 +35,17 @@ fn first(plan: Plan) -> [Plan; 10] {
 }
 
 /// How those went that were due in these seconds.
-fn told(what: &str, contender: Contender, world: &World, from: u64, to: u64) -> Outcome {
+fn told(what: &str, strategy: Strategy, world: &World, from: u64, to: u64) -> Outcome {
     let outcome = world.outcome(secs(from), secs(to));
-    println!("{what:20} {contender:24} {outcome:?}");
+    println!("{what:20} {strategy:18} {outcome:?}");
     outcome
 }
 
 #[test]
 fn a_crash_costs_no_request() {
-    for contender in ALL {
-        let world = run(contender, &first(Plan::plain().fault(Fault::Down, 2, 4)), 6);
-        let outcome = told("crash", contender, &world, 1, 6);
+    for strategy in ALL {
+        let world = run(strategy, &first(Plan::plain().fault(Fault::Down, 2, 4)), 6);
+        let outcome = told("crash", strategy, &world, 1, 6);
         // What was cut is sent again, what is refused goes elsewhere.
         assert_eq!(outcome.ok_percent(), 100.0);
         assert!(outcome.p99() <= 1.25 * CALM, "{outcome:?}");
@@ -54,11 +55,11 @@ fn a_crash_costs_no_request() {
 
 #[test]
 fn flapping_costs_next_to_no_request() {
-    for contender in ALL {
+    for strategy in ALL {
         let flapping = (1..5).map(|n| 2 * n - 1);
         let plan = flapping.fold(Plan::plain(), |plan, at| plan.fault(Fault::Down, at, at + 1));
-        let world = run(contender, &first(plan), 10);
-        let outcome = told("flapping", contender, &world, 1, 10);
+        let world = run(strategy, &first(plan), 10);
+        let outcome = told("flapping", strategy, &world, 1, 10);
         // A request that is cut on a connection of its own is not sent again: for all the client
         // knows, it is what made the server close.
         assert!(outcome.ok_percent() >= 99.95, "{outcome:?}");
@@ -68,21 +69,21 @@ fn flapping_costs_next_to_no_request() {
 
 #[test]
 fn a_server_that_comes_back_slowly_is_spared_by_who_looks_at_load() {
-    for contender in ALL {
+    for strategy in ALL {
         let plan = Plan::plain().fault(Fault::Down, 2, 3).fault(Fault::Slow(10.0), 3, 6);
-        let world = run(contender, &first(plan), 10);
-        let outcome = told("slow recovery", contender, &world, 3, 6);
+        let world = run(strategy, &first(plan), 10);
+        let outcome = told("slow recovery", strategy, &world, 3, 6);
         println!("{:.2} {:.2}", world.share(0, 3, 6), world.share(0, 8, 10));
     }
 }
 
 #[test]
 fn all_servers_come_back_at_once_and_none_is_overrun() {
-    for contender in ALL {
+    for strategy in ALL {
         let plans = [const { Plan::plain() }; 10].map(|plan| plan.fault(Fault::Hung, 2, 4));
-        let world = run(contender, &plans, 10);
-        told("thundering recovery", contender, &world, 4, 5);
-        let outcome = told("thereafter", contender, &world, 6, 10);
+        let world = run(strategy, &plans, 10);
+        told("thundering recovery", strategy, &world, 4, 5);
+        let outcome = told("thereafter", strategy, &world, 6, 10);
         assert_eq!(outcome.ok_percent(), 100.0);
         assert!(outcome.p99() <= 1.25 * CALM, "{outcome:?}");
     }
@@ -90,9 +91,9 @@ fn all_servers_come_back_at_once_and_none_is_overrun() {
 
 #[test]
 fn one_server_becomes_128_and_each_gets_its_share() {
-    for contender in ALL {
+    for strategy in ALL {
         let plan = Plan { workers: 1, ..Plan::plain() };
-        let world = World::new(7, &vec![plan; 128], (1, 1), contender.build);
+        let world = World::new(7, &vec![plan; 128], (1, 1), strategy);
         world.sim.block_on(async {
             world.load(50.0, secs(1)).await;
             // One server more every 20 ms, and as much more to do.
@@ -104,8 +105,8 @@ fn one_server_becomes_128_and_each_gets_its_share() {
             world.load(50.0 * 128.0, secs(6)).await;
             world.finish().await;
         });
-        told("1 to 128, ramp", contender, &world, 1, 4);
-        let outcome = told("1 to 128, after", contender, &world, 4, 6);
+        told("1 to 128, ramp", strategy, &world, 1, 4);
+        let outcome = told("1 to 128, after", strategy, &world, 4, 6);
         let shares: Vec<f64> = (0..128).map(|n| world.share(n, 4, 6) / 100.0 * 128.0).collect();
         let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
         let most = shares.iter().copied().fold(0.0, f64::max);

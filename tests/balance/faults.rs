@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use crate::contenders::{LEAST_CONNECTIONS, PEAK_EWMA};
 use crate::secs;
 use crate::station::{Fault, Plan};
 use crate::world::World;
+use evenkeel::Strategy;
 
 /// How many pools share the load.
 const CLIENTS: [usize; 2] = [1, 20];
@@ -16,7 +16,7 @@ const CLIENTS: [usize; 2] = [1, 20];
 fn faulty(clients: usize, fault: Fault, (from, to): (u64, u64), rate: f64, end: u64) -> World {
     let mut plans = [const { Plan::plain() }; 10];
     plans[0] = Plan::plain().fault(fault, from, to);
-    let world = World::new(13, &plans, (clients, 10), PEAK_EWMA.build);
+    let world = World::new(13, &plans, (clients, 10), Strategy::PeakEwma);
     world.sim.block_on(async {
         world.load(rate, secs(end)).await;
         world.finish().await;

@@ -3,17 +3,17 @@
 
 use std::time::Duration;
 
-use crate::contenders::PEAK_EWMA;
 use crate::secs;
 use crate::station::{Fault, Plan};
 use crate::world::World;
+use evenkeel::Strategy;
 
 /// With one worker, Poisson arrivals and exponential service, the times that requests take are
 /// exponential too, with the mean 1 / (what it can do − what comes): that is M/M/1.
 #[test]
 fn a_server_with_one_worker_is_as_slow_as_theory_says() {
     let plan = Plan { workers: 1, ..Plan::plain() };
-    let world = World::new(3, &[plan], (1, 1), |builder| builder);
+    let world = World::new(3, &[plan], (1, 1), Strategy::RoundRobin);
     world.sim.block_on(async {
         world.load(50.0, secs(400)).await;
         world.finish().await;
@@ -34,7 +34,7 @@ fn the_same_seed_makes_the_same_world_on_any_thread() {
         let mut plans = vec![Plan::plain(); 5];
         plans[0] = Plan::plain().fault(Fault::Down, 1, 2);
         plans[1] = Plan::plain().fault(Fault::Unavailable(Duration::from_millis(1)), 2, 3);
-        let world = World::new(seed, &plans, (3, 5), PEAK_EWMA.build);
+        let world = World::new(seed, &plans, (3, 5), Strategy::PeakEwma);
         world.sim.block_on(async {
             world.load(500.0, secs(3)).await;
             world.finish().await;

@@ -4,7 +4,9 @@
 mod change;
 mod contenders;
 mod draw;
+mod faults;
 mod itself;
+mod latency;
 mod memory;
 mod outcome;
 mod station;

@@ -24,6 +24,8 @@ const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length:
 /// What a server is like, and what becomes of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
+    /// What the pools are told.
+    pub(crate) weight: u32,
     pub(crate) workers: usize,
     /// The mean of the exponential service times.
     pub(crate) service: Duration,
@@ -33,7 +35,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Four workers with a mean service time of 10 ms: at most 400 requests a second.
     pub(crate) const fn plain() -> Self {
-        Self { workers: 4, service: Duration::from_millis(10), spells: Vec::new() }
+        Self { weight: 1, workers: 4, service: Duration::from_millis(10), spells: Vec::new() }
     }
 
     /// Takes so many times as long for everything.
@@ -109,7 +111,8 @@ impl Station {
 
     /// What a pool knows of it.
     pub(crate) fn server(&self) -> Server {
-        Server::new(format!("http://{}", self.addr)).expect("a valid URL")
+        let server = Server::new(format!("http://{}", self.addr)).expect("a valid URL");
+        server.weight(self.plan.weight)
     }
 
     /// Makes each attempt to connect take this long.

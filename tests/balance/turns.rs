@@ -5,10 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use evenkeel::{Pool, Select, Server, ServerId};
+use evenkeel::{Builder, Pool, Select, Server, ServerId, Strategy};
 use futures_lite::future::block_on;
 
-use crate::contenders::ROUND_ROBIN;
 use crate::memory;
 use crate::secs;
 use crate::station::{Fault, Plan};
@@ -64,7 +63,7 @@ fn each_case(test: impl Fn(usize, usize, usize)) {
 #[test]
 fn a_server_that_is_removed_and_added_again_skews_no_turn() {
     each_case(|n, leaver, offset| {
-        let world = World::new(1, &vec![Plan::plain(); n], (1, n), ROUND_ROBIN.build);
+        let world = World::new(1, &vec![Plan::plain(); n], (1, n), Strategy::RoundRobin);
         let (pool, mut turns) = (&world.pools[0], Turns::new(&world));
         let id = pool.server_stats()[leaver].id;
         world.sim.block_on(async {
@@ -84,7 +83,7 @@ fn a_server_that_refuses_for_a_while_skews_no_turn() {
     each_case(|n, leaver, offset| {
         let mut plans = vec![Plan::plain(); n];
         plans[leaver] = Plan::plain().fault(Fault::Down, 10, 20);
-        let world = World::new(1, &plans, (1, n), ROUND_ROBIN.build);
+        let world = World::new(1, &plans, (1, n), Strategy::RoundRobin);
         let mut turns = Turns::new(&world);
         world.sim.block_on(async {
             turns.send(2 * n + offset, |_| true).await;
@@ -100,7 +99,7 @@ fn a_server_that_refuses_for_a_while_skews_no_turn() {
 
 #[test]
 fn a_server_that_is_slow_to_connect_to_skews_no_other() {
-    let world = World::new(1, &vec![Plan::plain(); 5], (1, 4), ROUND_ROBIN.build);
+    let world = World::new(1, &vec![Plan::plain(); 5], (1, 4), Strategy::RoundRobin);
     world.sim.block_on(async {
         world.load(1000.0, secs(1)).await;
         world.stations[4].connect_delay(secs(1));
@@ -158,10 +157,8 @@ fn servers(count: u16) -> impl Iterator<Item = Server> {
 }
 
 fn pool() -> Pool {
-    let builder = Pool::builder().runtime(memory::runtime());
-    (ROUND_ROBIN.build)(servers(5).fold(builder, |builder, server| builder.server(server)))
-        .build()
-        .expect("a valid pool")
+    let builder = Pool::builder().runtime(memory::runtime()).strategy(Strategy::RoundRobin);
+    servers(5).fold(builder, Builder::server).build().expect("a valid pool")
 }
 
 #[test]

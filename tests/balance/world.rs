@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Builder, Error, Pool};
+use evenkeel::{Builder, Error, Pool, Strategy};
 use fastrand::Rng;
 
 use crate::draw::exponential;
 use crate::outcome::{Outcome, Sample};
+use crate::secs;
 use crate::station::{Plan, Station};
 
 pub(crate) struct World {
@@ -33,7 +34,7 @@ impl World {
         seed: u64,
         plans: &[Plan],
         (clients, known): (usize, usize),
-        build: impl Fn(Builder) -> Builder,
+        strategy: Strategy,
     ) -> Self {
         fastrand::seed(seed);
         let mut rng = Rng::with_seed(seed);
@@ -43,12 +44,12 @@ impl World {
         let stations: Vec<_> =
             plans.map(|(number, plan)| Station::start(&sim, number, plan, rng.u64(..))).collect();
         let pool = |_| {
-            let servers = stations[..known].iter().map(|station| station.server());
+            let builder = Pool::builder().runtime(sim.runtime()).strategy(strategy);
             // Lines are to form at the servers, not in the pools.
-            let builder = Pool::builder().runtime(sim.runtime()).max_connections_per_server(5000);
-            let builder = builder.max_total_connections(50_000).max_idle_connections(50_000);
-            let builder = builder.request_timeout(Duration::from_secs(1));
-            build(servers.fold(builder, Builder::server)).build().expect("a valid pool")
+            let builder = builder.max_connections_per_server(5000).max_total_connections(50_000);
+            let builder = builder.max_idle_connections(50_000).request_timeout(secs(1));
+            let servers = stations[..known].iter().map(|station| station.server());
+            servers.fold(builder.seed(fastrand::u64(..)), Builder::server).build().expect("valid")
         };
         let pools = (0..clients).map(pool).collect();
         Self { sim, began, stations, pools, rng: RefCell::new(rng), samples: Arc::default() }

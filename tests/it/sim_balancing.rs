@@ -12,11 +12,8 @@ const ADDRESSES: [&str; 4] = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0
 
 /// Servers of these weights, and a builder of a pool of them with dice that fall the same each time.
 fn fleet(sim: &Sim, weights: &[u32]) -> (Vec<SimServer>, Builder) {
-    let servers: Vec<SimServer> = ADDRESSES
-        .iter()
-        .zip(weights)
-        .map(|(address, _)| SimServer::start(sim, address))
-        .collect();
+    let servers: Vec<SimServer> =
+        ADDRESSES.iter().zip(weights).map(|(address, _)| SimServer::start(sim, address)).collect();
     let builder = Pool::builder().runtime(sim.runtime_without_background()).seed(7);
     let with_server = |builder: Builder, (server, weight): (&SimServer, &u32)| {
         builder.server(parse(&server.url()).weight(*weight))
