@@ -48,3 +48,17 @@ impl Alias {
         if (word as u32) < column.own { at } else { column.other as usize }
     }
 }
+
+#[cfg(test)]
+impl Alias {
+    /// What share of all draws each has.
+    pub(super) fn shares(&self, count: usize) -> Vec<f64> {
+        let mut shares = vec![0.0; count];
+        for (at, column) in self.0.iter().enumerate() {
+            let own = f64::from(column.own) / 4_294_967_296.0;
+            shares[at] += own / count as f64;
+            shares[column.other as usize] += (1.0 - own) / count as f64;
+        }
+        shares
+    }
+}

@@ -1,5 +1,6 @@
 //! Random numbers for picks: not secret, but fair, fast, and the same again for the same seed.
 
+use super::round_robin::Ahead;
 use crate::lockfree::hint::thread_hint;
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 
@@ -40,16 +41,19 @@ impl Dice {
         Self { stripes: (0..stripes).map(|stripe| CachePadded::new(start(stripe))).collect() }
     }
 
-    /// A throw; with `peek` the one that comes next, which then is still to come.
+    /// The next throw; in a look ahead, the one that would be.
     #[inline]
-    pub(super) fn throw(&self, peek: bool) -> Throw {
+    pub(super) fn throw(&self, ahead: Option<&Ahead>) -> Throw {
         let stripe = &self.stripes[thread_hint() & (self.stripes.len() - 1)];
         // Ordering: Relaxed. The count guards no memory; as a read-modify-write it gives each
         // number out once.
-        let word = match peek {
-            false => stripe.fetch_add(STEP, Ordering::Relaxed),
+        let word = match ahead {
+            None => stripe.fetch_add(STEP, Ordering::Relaxed),
             // Ordering: Relaxed, as above.
-            true => stripe.load(Ordering::Relaxed),
+            Some(ahead) => {
+                let seen = stripe.load(Ordering::Relaxed);
+                seen.wrapping_add(STEP.wrapping_mul(ahead.throw()))
+            }
         };
         // Scrambled before it is stepped on: the next thread's throw begins one step from here.
         Throw(scramble(word.wrapping_add(STEP)))

@@ -21,12 +21,14 @@ mod weighted;
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use self::custom::Lineup;
 pub use self::custom::{Balancer, Candidate, Candidates};
 use self::dice::{Dice, Throw};
-pub(crate) use self::hash::hash;
 use self::ip_hash::Owners;
 use self::round_robin::Turns;
+pub(crate) use self::round_robin::Ahead;
+pub(crate) use self::custom::Lineup;
+pub(crate) use self::hash::hash;
+pub(crate) use self::peak_ewma::cost;
 use crate::strategy::Strategy;
 
 /// What one server is doing at the moment of a pick.
@@ -149,7 +151,7 @@ impl Chooser {
     ) -> Self {
         let dice = seed.map_or_else(Dice::new, Dice::seeded);
         // Far from the end, so that no turn is given out twice.
-        let first = dice.throw(false).word() >> 2;
+        let first = dice.throw(None).word() >> 2;
         Self { strategy, custom, turns: Turns::new(first), dice, balance }
     }
 
@@ -172,20 +174,20 @@ impl Chooser {
         Set { members: members.into(), tables }
     }
 
-    /// The member to ask first. With `peek` the turns and dice stay as they are, so that the next
-    /// pick is the same.
+    /// The member to ask first. In a look ahead the turns and dice stay as they are, so that the
+    /// next pick is the same.
     #[inline]
     pub(crate) fn pick(
         &self,
         set: &Set,
         key: Option<&[u8]>,
         view: &impl View,
-        peek: bool,
+        ahead: Option<&Ahead>,
     ) -> Choice {
         match (&set.tables, self.strategy) {
-            (Tables::Schedule(schedule), _) => in_turn(set, schedule.pick(&self.turns, peek)),
+            (Tables::Schedule(schedule), _) => in_turn(set, schedule.pick(&self.turns, ahead)),
             (Tables::Alias(alias), strategy) => {
-                let mut throw = self.dice.throw(peek);
+                let mut throw = self.dice.throw(ahead);
                 let at = match strategy {
                     Strategy::LeastConnections => {
                         least_connections::pick(set, alias, view, &mut throw)
@@ -197,12 +199,12 @@ impl Chooser {
             }
             (Tables::Owners(owners), strategy) => {
                 let Some(key) = key.filter(|key| !key.is_empty()) else {
-                    return self.round_robin(set, peek);
+                    return self.round_robin(set, ahead);
                 };
                 let key = hash(key);
                 let at = match strategy {
                     Strategy::BoundedLoadHash => {
-                        let mut throw = self.dice.throw(peek);
+                        let mut throw = self.dice.throw(ahead);
                         bounded_hash::pick(set, owners, key, view, self.balance, &mut throw)
                     }
                     _ => ip_hash::pick(set, owners, key, view),
@@ -210,17 +212,17 @@ impl Chooser {
                 Choice { at, is_sticky: true, next: at }
             }
             (Tables::None, Strategy::PeakEwma) => {
-                let mut throw = self.dice.throw(peek);
+                let mut throw = self.dice.throw(ahead);
                 let at = peak_ewma::pick(set, view, &mut throw);
                 drawn(set, at, &mut throw)
             }
-            (Tables::None, _) => self.round_robin(set, peek),
+            (Tables::None, _) => self.round_robin(set, ahead),
         }
     }
 
     #[inline]
-    fn round_robin(&self, set: &Set, peek: bool) -> Choice {
-        let turn = if peek { self.turns.peek() } else { self.turns.take() };
+    fn round_robin(&self, set: &Set, ahead: Option<&Ahead>) -> Choice {
+        let turn = self.turns.next(ahead);
         in_turn(set, (turn % set.members.len() as u64) as usize)
     }
 }

@@ -1,6 +1,6 @@
 //! Weighted round robin: each in turn, as often as its weight says, and interleaved.
 
-use super::round_robin::Turns;
+use super::round_robin::{Ahead, Turns};
 
 /// The longest period that is laid out turn by turn.
 const LONGEST: u64 = 4096;
@@ -32,22 +32,13 @@ impl Schedule {
         }
     }
 
-    /// The next turn; with `peek`, the one that is still to come.
+    /// Whose the next turn is.
     #[inline]
-    pub(super) fn pick(&self, turns: &Turns, peek: bool) -> usize {
-        let mut seen = turns.peek();
-        let mut next = || {
-            if peek {
-                seen = seen.wrapping_add(1);
-                seen.wrapping_sub(1)
-            } else {
-                turns.take()
-            }
-        };
+    pub(super) fn pick(&self, turns: &Turns, ahead: Option<&Ahead>) -> usize {
         match self {
-            Self::Smooth(period) => usize::from(period[(next() % period.len() as u64) as usize]),
+            Self::Smooth(period) => usize::from(period[(turns.next(ahead) % period.len() as u64) as usize]),
             Self::Stride(weights) => loop {
-                let turn = next();
+                let turn = turns.next(ahead);
                 let (at, round) = (turn % weights.len() as u64, turn / weights.len() as u64);
                 let weight = u64::from(weights[at as usize]);
                 // It moves by its weight each round, and has a turn whenever it passes the end. The

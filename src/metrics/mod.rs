@@ -1,6 +1,10 @@
 //! [`Metrics`] and [`ServerStats`]: what the pool has done and is doing, as owned snapshots.
 
+mod explain;
+
 use std::time::Duration;
+
+pub use self::explain::{Exclusion, Explanation, ServerReport, Verdict};
 
 use crate::server::ServerId;
 
@@ -100,6 +104,12 @@ pub struct ServerStats {
     pub id: ServerId,
     /// Its base URL.
     pub url: String,
+    /// Its weight.
+    pub weight: u32,
+    /// Its tier.
+    pub tier: u8,
+    /// Its tags, sorted.
+    pub tags: Vec<String>,
     /// Requests sent to it, repeated ones included.
     pub total_requests: u64,
     /// Requests that it answered with a status below 500.

@@ -19,7 +19,7 @@ pub use self::checkout::{Checkout, ConnectionInfo};
 pub use self::exchange::ResponseInfo;
 pub use self::shutdown::ShutdownReport;
 use crate::error::{BoxError, Error, ErrorKind};
-use crate::metrics::{Metrics, ServerStats};
+use crate::metrics::{Explanation, Metrics, ServerStats};
 use crate::select::Select;
 use crate::server::{Server, ServerId, redact};
 use crate::upstream::{CloseReason, Directory};
@@ -170,6 +170,28 @@ impl Pool {
                 backend.close_idle_if(seen, CloseReason::Discarded);
             }
         }
+    }
+
+    /// Tells where the next request with these wishes would go, and why: the servers, what each
+    /// would cost, and why some are not picked from. It changes nothing: neither does a turn pass,
+    /// nor do the dice fall. Other requests may come between it and the next pick. A
+    /// [`Balancer`](crate::Balancer) of your own is asked.
+    ///
+    /// ```
+    /// use evenkeel::{Pool, Select, Server, Verdict};
+    ///
+    /// let server = Server::new("http://10.0.0.1")?;
+    /// let pool = Pool::builder().server(server.clone().weight(0)).build()?;
+    /// println!("{}", pool.explain(&Select::new()));
+    /// assert!(matches!(pool.explain(&Select::new()).verdict, Verdict::Nowhere(_)));
+    /// let id = pool.add_server(server)?;
+    /// assert_eq!(pool.explain(&Select::new()).verdict, Verdict::Connect(id));
+    /// # Ok::<(), evenkeel::Error>(())
+    /// ```
+    pub fn explain(&self, select: &Select) -> Explanation {
+        let directory = &*self.inner.directory;
+        let plan = exchange::Plan::of(&directory.hub, select);
+        directory.explain(&plan.wish(&mut Vec::new()))
     }
 
     /// What the pool has done and is doing.

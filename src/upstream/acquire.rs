@@ -194,11 +194,10 @@ impl Missed {
 async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Found, Missed> {
     // Dropped last: by then all that had been granted here has been given back.
     let _told = Told(backend.clone());
-    let mut ticket =
-        Ticket::enter(&**backend, wish.select.priority).map_err(|refused| match refused {
-            Refused::Closed => Missed::Closed,
-            Refused::Full => Missed::Full,
-        })?;
+    let mut ticket = Ticket::enter(&**backend, wish.select.priority).map_err(|refused| match refused {
+        Refused::Closed => Missed::Closed,
+        Refused::Full => Missed::Full,
+    })?;
     let mut limit = Limit::new(backend, wish.deadline);
     let mut since = None;
     let granted = poll_fn(|cx| {
@@ -264,27 +263,13 @@ impl<'a> Limit<'a> {
 }
 
 fn refusal(nobody: Nobody, wish: &Wish<'_>) -> Error {
-    let (kind, message): (_, std::borrow::Cow<'static, str>) = match (nobody, wish.server) {
-        (Nobody::NotFound, Some(id)) => {
-            (ErrorKind::NotFound, format!("there is no server {id} in the pool").into())
-        }
-        (Nobody::Exhausted, _) if wish.tried.is_empty() => {
-            (ErrorKind::NoServers, "every server that would do is excluded".into())
-        }
-        (Nobody::Exhausted, _) => (ErrorKind::Connect, "no server could be reached".into()),
-        (Nobody::Untagged, _) => {
-            let tag = wish.select.tag.as_ref().map_or("", |tag| &tag.name);
-            let shown: String = tag.escape_debug().take(MOST_SHOWN).collect();
-            (ErrorKind::NoServers, format!("no server has the tag \"{shown}\"").into())
-        }
-        (Nobody::Drained, _) => (ErrorKind::NoServers, "all servers have weight 0".into()),
-        _ => (ErrorKind::NoServers, "the pool has no servers; add one with add_server".into()),
+    let kind = match nobody {
+        Nobody::NotFound => ErrorKind::NotFound,
+        Nobody::Exhausted if !wish.tried.is_empty() => ErrorKind::Connect,
+        _ => ErrorKind::NoServers,
     };
-    Error::new(kind, message).retry_safe(true)
+    Error::new(kind, nobody.message(wish)).retry_safe(true)
 }
-
-/// How much of a tag an error shows.
-const MOST_SHOWN: usize = 40;
 
 fn queue_full(backend: &Backend) -> Error {
     let waiting = backend.hub.config.max_waiters;

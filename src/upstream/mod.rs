@@ -4,6 +4,7 @@ mod acquire;
 mod backend;
 mod dialling;
 mod directory;
+mod explain;
 mod hub;
 mod lease;
 mod outcome;

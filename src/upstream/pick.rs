@@ -9,7 +9,7 @@ use super::backend::Backend;
 use super::directory::Directory;
 use super::lease::Lease;
 use super::roster::{Entry, Roster, Tiers};
-use crate::balance::{Balancer, Candidate, Candidates, Choice, Latency, Lineup, Load, Set, View};
+use crate::balance::{Ahead, Balancer, Candidate, Candidates, Choice, Latency, Lineup, Load, Set, View};
 use crate::lockfree::hint::thread_hint;
 use crate::lockfree::idle::Take;
 use crate::server::ServerId;
@@ -58,7 +58,7 @@ impl Directory {
         // Outside of the pin: it may take its time, come back into the pool, or panic.
         let advice = self.chooser.custom().and_then(|balancer| self.ask(&**balancer, wish));
         self.roster.with(|roster| {
-            let search = Search { directory: self, roster, wish, advice, peek: false };
+            let search = Search { directory: self, roster, wish, advice, ahead: None };
             match search.run(|backend| take(backend, wish)) {
                 Ok(Found::Given(pick)) => pick,
                 Ok(Found::Wait(backend)) => Pick::Wait(backend.clone()),
@@ -70,7 +70,7 @@ impl Directory {
     /// The choice of the user's own balancer.
     pub(super) fn ask(&self, balancer: &dyn Balancer, wish: &Wish<'_>) -> Option<ServerId> {
         let lineup = self.roster.with(|roster| {
-            let search = Search { directory: self, roster, wish, advice: None, peek: true };
+            let search = Search { directory: self, roster, wish, advice: None, ahead: None };
             let tiers = search.tiers().ok()?;
             let fits = |set: &Set| -> Vec<usize> {
                 let places = set.members().iter().map(|member| member.at as usize);
@@ -91,8 +91,8 @@ pub(super) struct Search<'a> {
     pub(super) wish: &'a Wish<'a>,
     /// What the user's own balancer says.
     pub(super) advice: Option<ServerId>,
-    /// Turns and dice stay as they are.
-    pub(super) peek: bool,
+    /// If this is a look ahead: turns and dice stay as they are.
+    pub(super) ahead: Option<Ahead>,
 }
 
 impl<'a> Search<'a> {
@@ -157,7 +157,7 @@ impl<'a> Search<'a> {
         offer: &mut impl FnMut(&'a Arc<Backend>) -> Option<T>,
     ) -> Option<Found<'a, T>> {
         let key = self.wish.select.key.as_deref();
-        let choice = self.directory.chooser.pick(set, key, self, self.peek);
+        let choice = self.directory.chooser.pick(set, key, self, self.ahead.as_ref());
         let first = self.entry(set, choice.at);
         if let Some(first) = first {
             if let Some(given) = offer(&first.backend) {
@@ -207,6 +207,9 @@ impl<'a> Search<'a> {
 impl View for Search<'_> {
     #[inline]
     fn load(&self, at: usize) -> Load {
+        if let Some(ahead) = &self.ahead {
+            ahead.compare(at);
+        }
         self.roster.entries()[at].backend.load()
     }
 

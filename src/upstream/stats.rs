@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::backend::Backend;
 use super::directory::Directory;
+use super::roster::Entry;
 use super::tally::{Count, Counted};
 use crate::metrics::{Destroyed, Metrics, ServerStats};
 use crate::sync::Ordering;
@@ -56,16 +57,21 @@ impl Directory {
     }
 
     pub(crate) fn server_stats(&self) -> Vec<ServerStats> {
-        self.servers().iter().map(|server| stats(server)).collect()
+        let entries = self.roster.with(|roster| roster.entries().clone());
+        entries.iter().map(stats).collect()
     }
 }
 
-fn stats(server: &Backend) -> ServerStats {
+fn stats(entry: &Entry) -> ServerStats {
+    let Entry { backend: server, terms } = entry;
     let counted = server.tally.read();
     let counts = server.gate.ledger.counts();
     ServerStats {
         id: server.id,
         url: server.server.url().to_owned(),
+        weight: terms.weight,
+        tier: terms.tier,
+        tags: terms.tags.iter().map(|tag| (**tag).to_owned()).collect(),
         total_requests: counted.of(Count::Requests),
         successful_requests: counted.of(Count::Succeeded),
         failed_requests: counted.of(Count::Failed),
