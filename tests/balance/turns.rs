@@ -107,7 +107,6 @@ fn a_server_that_is_slow_to_connect_to_skews_no_other() {
         let before: Vec<u64> = came(&world);
         world.load(1000.0, secs(2)).await;
         let during: Vec<u64> = came(&world).iter().zip(before).map(|(a, b)| a - b).collect();
-        println!("{during:?}");
         let (least, most) = (during[..4].iter().min(), during[..4].iter().max());
         assert!(most.expect("four") - least.expect("four") <= 2, "{during:?}");
     });
@@ -192,6 +191,5 @@ fn threads_are_skewed_by_a_change_by_no_more_than_a_turn_each() {
     let lasting: Vec<usize> = given.into_values().take(4).collect();
     let (least, most) = (lasting.iter().min(), lasting.iter().max());
     let spread = most.expect("four") - least.expect("four");
-    println!("{lasting:?}");
     assert!(spread <= 1 + CHANGES * THREADS, "{lasting:?}");
 }
