@@ -25,7 +25,7 @@ const SERVICE: Duration = Duration::from_millis(5);
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     /// So many workers, each with one request at a time.
-    Works(usize),
+    Works(u32),
     /// Four workers, and 50 ms until anybody hears of what they did.
     Far,
     /// Reads a request and resets the connection.
@@ -76,6 +76,14 @@ impl Scenario {
     pub(crate) fn kinds(&self) -> impl Iterator<Item = Kind> {
         let last = self.kinds.last().copied();
         self.kinds.iter().copied().chain(last.into_iter().cycle()).take(SERVERS)
+    }
+
+    /// What the pool is told of each server.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = u32> {
+        self.kinds().map(|kind| match kind {
+            Kind::Works(workers) if self.weighted => workers,
+            _ => 1,
+        })
     }
 }
 
@@ -142,12 +150,12 @@ fn answer(kind: Kind, workers: &Workers, mut stream: &TcpStream) -> io::Result<(
 
 /// A server does so much at a time; what is more waits in line.
 struct Workers {
-    free: Mutex<usize>,
+    free: Mutex<u32>,
     freed: Condvar,
 }
 
 impl Workers {
-    fn new(count: usize) -> Self {
+    fn new(count: u32) -> Self {
         Self { free: Mutex::new(count), freed: Condvar::new() }
     }
 

@@ -7,8 +7,12 @@
 
 use std::time::{Duration, Instant};
 
-use evenkeel::{Error, Pool};
+use evenkeel::{Body, Error, Pool, Select};
+use http::Request;
 use smol::{LocalExecutor, Timer};
+
+/// How many clients the requests come from. Some strategies send each client's to one server.
+const CLIENTS: u32 = 10_000;
 
 /// What became of the requests.
 pub(crate) struct Outcome {
@@ -28,9 +32,9 @@ pub(crate) fn run(pool: &Pool, rate: f64, length: Duration) -> Outcome {
             // The times between arrivals are those of a Poisson process.
             due += Duration::from_secs_f64(-(1.0 - fastrand::f64()).ln() / rate);
             Timer::at(began + due).await;
-            let pool = pool.clone();
+            let (pool, client) = (pool.clone(), fastrand::u32(..CLIENTS));
             tasks.push(executor.spawn(async move {
-                let ok = request(&pool).await.unwrap_or(false);
+                let ok = request(&pool, client).await.unwrap_or(false);
                 (began.elapsed() - due, ok)
             }));
         }
@@ -45,19 +49,17 @@ pub(crate) fn run(pool: &Pool, rate: f64, length: Duration) -> Outcome {
     Outcome { took, ok: ended.iter().filter(|(_, ok)| *ok).count() }
 }
 
-/// Whether it was answered, and not by a server's error.
-async fn request(pool: &Pool) -> Result<bool, Error> {
-    let response = pool.get("/").await?;
+/// A request of some client. Whether it was answered, and not by a server's error.
+async fn request(pool: &Pool, client: u32) -> Result<bool, Error> {
+    let mut request = Request::new(Body::empty());
+    request.extensions_mut().insert(Select::new().hash_key(client.to_le_bytes()));
+    let response = pool.send(request).await?;
     let ok = !response.status().is_server_error();
     response.into_body().bytes().await?;
     Ok(ok)
 }
 
 impl Outcome {
-    pub(crate) fn requests(&self) -> usize {
-        self.took.len()
-    }
-
     pub(crate) fn ok_percent(&self) -> f64 {
         self.ok as f64 / self.took.len() as f64 * 100.0
     }

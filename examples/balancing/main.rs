@@ -17,15 +17,21 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use evenkeel::{Builder, Pool, Server};
+use evenkeel::{Pool, Server, Strategy};
 
 use self::args::{Args, HELP};
 use self::fleet::{Fleet, SCENARIOS, Scenario};
 
-/// A strategy, and how a pool is told to use it.
-type Contender = (&'static str, fn(Builder) -> Builder);
-
-const CONTENDERS: &[Contender] = &[("round robin", |builder| builder)];
+const STRATEGIES: [Strategy; 8] = [
+    Strategy::RoundRobin,
+    Strategy::WeightedRoundRobin,
+    Strategy::Random,
+    Strategy::LeastConnections,
+    Strategy::PowerOfTwoChoices,
+    Strategy::PeakEwma,
+    Strategy::IpHash,
+    Strategy::BoundedLoadHash,
+];
 
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args().skip(1)) {
@@ -51,44 +57,36 @@ fn main() -> ExitCode {
 fn tables(args: &Args) -> Result<(), Box<dyn Error>> {
     let scenarios = SCENARIOS.iter().filter(|scenario| scenario.name.contains(&args.scenario));
     let scenarios: Vec<&Scenario> = scenarios.collect();
-    let contenders = CONTENDERS.iter().filter(|(name, _)| name.contains(&args.strategy));
-    let contenders: Vec<&Contender> = contenders.collect();
-    if scenarios.is_empty() || contenders.is_empty() {
-        let named = SCENARIOS.iter().map(|scenario| scenario.name);
-        let named = named.chain(CONTENDERS.iter().map(|(name, _)| *name));
-        return Err(format!(
-            "none of that name; there are: {}",
-            named.collect::<Vec<_>>().join(", ")
-        )
-        .into());
+    let strategies = STRATEGIES.into_iter();
+    let strategies = strategies.filter(|strategy| strategy.to_string().contains(&args.strategy));
+    let strategies: Vec<Strategy> = strategies.collect();
+    if scenarios.is_empty() || strategies.is_empty() {
+        return Err("there is no scenario or no strategy of that name".into());
     }
     println!("{} requests a second, {} s for each row.", args.rate, args.seconds);
     for scenario in scenarios {
         let name = scenario.name;
         println!("\n| {name} | ok % | p50 ms | p99 ms | p99.9 ms | share of each server, % |");
         println!("|---|---|---|---|---|---|");
-        for (name, build) in &contenders {
-            println!("| {name} | {} |", row(args, scenario, *build)?);
+        for strategy in &strategies {
+            println!("| {strategy} | {} |", row(args, scenario, *strategy)?);
         }
     }
     Ok(())
 }
 
 /// Runs one strategy through one scenario; its figures.
-fn row(
-    args: &Args,
-    scenario: &Scenario,
-    build: fn(Builder) -> Builder,
-) -> Result<String, Box<dyn Error>> {
+fn row(args: &Args, scenario: &Scenario, strategy: Strategy) -> Result<String, Box<dyn Error>> {
     let fleet = Fleet::start(scenario)?;
     let mut builder = Pool::builder()
+        .strategy(strategy)
         // Lines are to form at the servers, not in the pool.
         .max_connections_per_server(1000)
         .request_timeout(Duration::from_secs(1));
-    for (url, kind) in fleet.urls().zip(scenario.kinds()) {
-        builder = builder.server(Server::new(url)?);
+    for (url, weight) in fleet.urls().zip(scenario.weights()) {
+        builder = builder.server(Server::new(url)?.weight(weight));
     }
-    let pool = build(builder).build()?;
+    let pool = builder.build()?;
     let outcome = load::run(&pool, args.rate, Duration::from_secs_f64(args.seconds));
     let came = fleet.came();
     let all: u64 = came.iter().sum();

@@ -1,22 +1,29 @@
 //! Goal: peak-EWMA keeps away from a server that fails fast (S4) or hangs (S5), and comes back to
-//! one that was slow for a while (S6), with nothing that takes servers out of the pool. Method:
-//! one of ten servers goes wrong in the middle of a run.
+//! one that was slow (S6) or failed, by what it has measured alone: nothing takes servers out of
+//! the pool here. Method: one of ten servers goes wrong in the middle of a run.
 
 use std::time::Duration;
 
+use evenkeel::{Config, Strategy};
+
 use crate::secs;
 use crate::station::{Fault, Plan};
-use crate::world::World;
-use evenkeel::Strategy;
+use crate::world::{World, config};
 
 /// How many pools share the load.
 const CLIENTS: [usize; 2] = [1, 20];
 
 /// A run in which the first of ten servers has this fault from one second to another.
-fn faulty(clients: usize, fault: Fault, (from, to): (u64, u64), rate: f64, end: u64) -> World {
+fn faulty(
+    clients: usize,
+    config: Config,
+    fault: Fault,
+    (from, to): (u64, u64),
+    (rate, end): (f64, u64),
+) -> World {
     let mut plans = [const { Plan::plain() }; 10];
     plans[0] = Plan::plain().fault(fault, from, to);
-    let world = World::new(13, &plans, (clients, 10), Strategy::PeakEwma);
+    let world = World::new(13, &plans, (clients, 10), config);
     world.sim.block_on(async {
         world.load(rate, secs(end)).await;
         world.finish().await;
@@ -24,23 +31,36 @@ fn faulty(clients: usize, fault: Fault, (from, to): (u64, u64), rate: f64, end: 
     world
 }
 
+/// Peak-EWMA that forgets in so many seconds.
+fn decay(seconds: u64) -> Config {
+    let mut config = config(Strategy::PeakEwma);
+    config.ewma_decay = secs(seconds);
+    config
+}
+
+const FAILS_FAST: Fault = Fault::Unavailable(Duration::from_micros(500));
+
 #[test]
 fn a_server_that_fails_fast_attracts_nobody() {
     for clients in CLIENTS {
-        let fault = Fault::Unavailable(Duration::from_micros(500));
-        let world = faulty(clients, fault, (5, 45), 1000.0, 45);
-        let outcome = world.outcome(secs(5), secs(45));
-        println!("S4 {clients:2} {outcome:?}, share {:.2} %", world.share(0, 5, 45));
+        let world = faulty(clients, decay(10), FAILS_FAST, (3, 33), (1000.0, 33));
+        let outcome = world.outcome(secs(3), secs(33));
+        println!("S4 {clients:2} {outcome:?}");
         assert!(outcome.ok_percent() >= 99.9, "{clients} clients: {outcome:?}");
     }
+    // What would happen to who looks at load alone: it is always idle, and gets the most.
+    let blind = config(Strategy::LeastConnections);
+    let world = faulty(1, blind, FAILS_FAST, (2, 6), (1000.0, 6));
+    let outcome = world.outcome(secs(2), secs(6));
+    assert!(outcome.ok_percent() < 80.0, "{outcome:?}");
 }
 
 #[test]
 fn a_hung_server_holds_up_less_than_one_of_a_thousand() {
     for clients in CLIENTS {
-        let world = faulty(clients, Fault::Hung, (5, 45), 1000.0, 45);
-        let outcome = world.outcome(secs(5), secs(45));
-        println!("S5 {clients:2} {outcome:?}, share {:.2} %", world.share(0, 5, 45));
+        let world = faulty(clients, decay(10), Fault::Hung, (3, 43), (1000.0, 43));
+        let outcome = world.outcome(secs(3), secs(43));
+        println!("S5 {clients:2} {outcome:?}");
         assert!(outcome.p999() <= 100.0, "{clients} clients: {outcome:?}");
     }
 }
@@ -48,14 +68,28 @@ fn a_hung_server_holds_up_less_than_one_of_a_thousand() {
 #[test]
 fn a_server_that_was_slow_has_its_share_back_within_two_time_constants() {
     for clients in CLIENTS {
-        let world = faulty(clients, Fault::Slow(10.0), (5, 15), 1200.0, 36);
-        let share = world.share(0, 33, 36);
-        let outcome = world.outcome(secs(5), secs(36));
-        println!("S6 {clients:2} {outcome:?}, share {:.2} % in it", world.share(0, 6, 15));
-        for at in 15..36 {
-            print!(" {:.1}", world.share(0, at, at + 1));
+        for tau in [2, 10] {
+            let (slow, end) = ((4, 10), 10 + 2 * tau + 3);
+            let fault = Fault::Slow(10.0);
+            let world = faulty(clients, decay(tau), fault, slow, (1000.0, end));
+            let back = end as usize - 3;
+            let (during, after) = (world.share(0, 5, 10), world.share(0, back, back + 3));
+            println!("S6 {clients:2} τ {tau:2} s: {during:.2} % while slow, {after:.2} % after 2 τ");
+            assert!(during <= 2.0, "{clients} clients, τ {tau} s: {during:.2} %");
+            assert!(after >= 8.0, "{clients} clients, τ {tau} s: {after:.2} %");
         }
-        println!();
-        assert!(share >= 8.0, "{clients} clients: {share:.2} %");
+    }
+}
+
+/// A failure counts as 5 s, some 500 times what an answer takes. That falls off in τ · ln 500, which
+/// is 6 τ; so a minute with the default.
+#[test]
+fn a_server_that_failed_has_its_share_back_within_eight_time_constants() {
+    for clients in CLIENTS {
+        let world = faulty(clients, decay(2), FAILS_FAST, (3, 5), (1000.0, 24));
+        let (before, after) = (world.share(0, 5, 11), world.share(0, 21, 24));
+        println!("after failures, {clients:2}: {before:.2} % in the first 3 τ, {after:.2} % after 8 τ");
+        assert!(before <= 1.0, "{clients} clients: {before:.2} %");
+        assert!(after >= 8.0, "{clients} clients: {after:.2} %");
     }
 }

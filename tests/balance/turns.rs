@@ -11,7 +11,7 @@ use futures_lite::future::block_on;
 use crate::memory;
 use crate::secs;
 use crate::station::{Fault, Plan};
-use crate::world::{World, request};
+use crate::world::{World, config, request};
 
 /// What each server should have got, and what it has.
 struct Turns<'a> {
@@ -32,7 +32,7 @@ impl<'a> Turns<'a> {
             self.ideal[*n] += count as f64 / present.len() as f64;
         }
         for _ in 0..count {
-            assert!(request(&self.world.pools[0]).await.expect("an answer"));
+            assert!(request(&self.world.pools[0], 0).await.expect("an answer"));
         }
         self.check();
     }
@@ -63,7 +63,7 @@ fn each_case(test: impl Fn(usize, usize, usize)) {
 #[test]
 fn a_server_that_is_removed_and_added_again_skews_no_turn() {
     each_case(|n, leaver, offset| {
-        let world = World::new(1, &vec![Plan::plain(); n], (1, n), Strategy::RoundRobin);
+        let world = World::new(1, &vec![Plan::plain(); n], (1, n), config(Strategy::RoundRobin));
         let (pool, mut turns) = (&world.pools[0], Turns::new(&world));
         let id = pool.server_stats()[leaver].id;
         world.sim.block_on(async {
@@ -83,7 +83,7 @@ fn a_server_that_refuses_for_a_while_skews_no_turn() {
     each_case(|n, leaver, offset| {
         let mut plans = vec![Plan::plain(); n];
         plans[leaver] = Plan::plain().fault(Fault::Down, 10, 20);
-        let world = World::new(1, &plans, (1, n), Strategy::RoundRobin);
+        let world = World::new(1, &plans, (1, n), config(Strategy::RoundRobin));
         let mut turns = Turns::new(&world);
         world.sim.block_on(async {
             turns.send(2 * n + offset, |_| true).await;
@@ -99,7 +99,7 @@ fn a_server_that_refuses_for_a_while_skews_no_turn() {
 
 #[test]
 fn a_server_that_is_slow_to_connect_to_skews_no_other() {
-    let world = World::new(1, &vec![Plan::plain(); 5], (1, 4), Strategy::RoundRobin);
+    let world = World::new(1, &vec![Plan::plain(); 5], (1, 4), config(Strategy::RoundRobin));
     world.sim.block_on(async {
         world.load(1000.0, secs(1)).await;
         world.stations[4].connect_delay(secs(1));

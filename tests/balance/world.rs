@@ -10,14 +10,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Builder, Error, Pool, Strategy};
+use evenkeel::{Body, Builder, Config, Error, Pool, Select, Strategy};
 use fastrand::Rng;
+use http::Request;
 
 use crate::draw::exponential;
 use crate::outcome::{Outcome, Sample};
 use crate::secs;
 use crate::station::{Plan, Station};
 
+/// How many clients the requests come from. Some strategies send each client's to one server.
+const CLIENTS: u32 = 100_000;
+
+/// A pool's configuration with this strategy. Lines are to form at the servers, not in the pool.
+pub(crate) fn config(strategy: Strategy) -> Config {
+    let mut config = Config::default();
+    config.load_balance_strategy = strategy;
+    config.max_connections_per_server = 1000;
+    config.max_total_connections = 10_000;
+    config.max_idle_connections = 10_000;
+    config.request_timeout = Some(secs(1));
+    config
+}
+
+/// Servers and pools on a clock of their own.
 pub(crate) struct World {
     pub(crate) sim: Sim,
     pub(crate) began: Instant,
@@ -34,7 +50,7 @@ impl World {
         seed: u64,
         plans: &[Plan],
         (clients, known): (usize, usize),
-        strategy: Strategy,
+        config: Config,
     ) -> Self {
         fastrand::seed(seed);
         let mut rng = Rng::with_seed(seed);
@@ -44,12 +60,10 @@ impl World {
         let stations: Vec<_> =
             plans.map(|(number, plan)| Station::start(&sim, number, plan, rng.u64(..))).collect();
         let pool = |_| {
-            let builder = Pool::builder().runtime(sim.runtime()).strategy(strategy);
-            // Lines are to form at the servers, not in the pools.
-            let builder = builder.max_connections_per_server(5000).max_total_connections(50_000);
-            let builder = builder.max_idle_connections(50_000).request_timeout(secs(1));
+            let builder = Pool::builder().config(config.clone()).seed(fastrand::u64(..));
             let servers = stations[..known].iter().map(|station| station.server());
-            servers.fold(builder.seed(fastrand::u64(..)), Builder::server).build().expect("valid")
+            let builder = servers.fold(builder.runtime(sim.runtime()), Builder::server);
+            builder.build().expect("a valid pool")
         };
         let pools = (0..clients).map(pool).collect();
         Self { sim, began, stations, pools, rng: RefCell::new(rng), samples: Arc::default() }
@@ -67,12 +81,15 @@ impl World {
                 return;
             }
             self.until(due).await;
-            let pool = self.rng.borrow_mut().usize(..self.pools.len());
-            self.send(self.pools[pool].clone(), due);
+            let (pool, client) = {
+                let mut rng = self.rng.borrow_mut();
+                (rng.usize(..self.pools.len()), rng.u32(..CLIENTS))
+            };
+            self.send(self.pools[pool].clone(), client, due);
         }
     }
 
-    fn send(&self, pool: Pool, due: Duration) {
+    fn send(&self, pool: Pool, client: u32, due: Duration) {
         let number = {
             let mut samples = self.lock();
             samples.push(Sample { due, took: None, ok: false });
@@ -80,7 +97,7 @@ impl World {
         };
         let (sim, began, samples) = (self.sim.clone(), self.began, self.samples.clone());
         self.sim.spawn(async move {
-            let ok = request(&pool).await.unwrap_or(false);
+            let ok = request(&pool, client).await.unwrap_or(false);
             let took = Some(sim.now() - began - due);
             lock(&samples)[number] = Sample { due, took, ok };
         });
@@ -123,9 +140,11 @@ fn lock(samples: &Mutex<Vec<Sample>>) -> MutexGuard<'_, Vec<Sample>> {
     samples.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether it was answered, and not by a server's error.
-pub(crate) async fn request(pool: &Pool) -> Result<bool, Error> {
-    let response = pool.get("/").await?;
+/// A request of this client. Whether it was answered, and not by a server's error.
+pub(crate) async fn request(pool: &Pool, client: u32) -> Result<bool, Error> {
+    let mut request = Request::new(Body::empty());
+    request.extensions_mut().insert(Select::new().hash_key(client.to_le_bytes()));
+    let response = pool.send(request).await?;
     let ok = !response.status().is_server_error();
     response.into_body().bytes().await?;
     Ok(ok)
