@@ -6,21 +6,27 @@
 
 use std::io;
 
-use evenkeel::{Builder, Pool, Select, Server};
+use evenkeel::{Pool, Select, Server, Strategy};
 
 use crate::checkout::{Clock, builder};
 use crate::measure::cpu_time;
 use crate::options::Arguments;
 
-/// A strategy, and how a pool is told to use it.
-type Contender = (&'static str, fn(Builder) -> Builder);
+const ALL: [Strategy; 8] = [
+    Strategy::RoundRobin,
+    Strategy::WeightedRoundRobin,
+    Strategy::Random,
+    Strategy::LeastConnections,
+    Strategy::PowerOfTwoChoices,
+    Strategy::PeakEwma,
+    Strategy::IpHash,
+    Strategy::BoundedLoadHash,
+];
 
-const ALL: &[Contender] = &[("round-robin", |builder| builder)];
-
-/// How many clients the requests come from, for strategies that ask.
+/// How many clients the requests come from. Some strategies send each client's to one server.
 const CLIENTS: usize = 64;
 
-/// Runs so many cycles of the strategies whose names begin so, and prints what one took.
+/// Runs so many cycles of each strategy, or of one, and prints what one took.
 ///
 /// # Errors
 /// Those of building a pool.
@@ -31,10 +37,11 @@ pub(crate) fn compare(arguments: &Arguments) -> io::Result<()> {
     let heads = counts.iter().map(|count| format!(" {count} servers |"));
     println!("| CPU ns of a cycle |{}", heads.collect::<String>());
     println!("|---|{}", "---|".repeat(counts.len()));
-    for (name, build) in ALL.iter().filter(|(name, _)| name.starts_with(only)) {
-        print!("| {name} |");
+    let chosen = |strategy: &Strategy| only.is_empty() || strategy.to_string() == only;
+    for strategy in ALL.into_iter().filter(chosen) {
+        print!("| {strategy} |");
         for count in &counts {
-            let pool = pool(*count, *build)?;
+            let pool = pool(*count, strategy)?;
             let before = cpu_time();
             cycle(&pool, operations);
             let nanos = (cpu_time() - before).as_nanos() as f64 / operations as f64;
@@ -46,16 +53,17 @@ pub(crate) fn compare(arguments: &Arguments) -> io::Result<()> {
 }
 
 /// A pool of so many servers, each with an idle connection.
-fn pool(count: usize, build: fn(Builder) -> Builder) -> io::Result<Pool> {
+fn pool(count: usize, strategy: Strategy) -> io::Result<Pool> {
     let servers = (0..count).map(|n| Server::new(format!("http://10.0.{}.{}", n / 250, n % 250)));
     let mut builder = builder(Clock::System)
+        .strategy(strategy)
         .max_connections_per_server(2)
         .max_total_connections(count)
         .max_idle_connections(count);
     for server in servers {
         builder = builder.server(server.map_err(io::Error::other)?);
     }
-    let pool = build(builder).build().map_err(io::Error::other)?;
+    let pool = builder.build().map_err(io::Error::other)?;
     let mut loans = Vec::new();
     for server in pool.server_stats() {
         let loan = async_io::block_on(pool.checkout(Select::new().server(server.id)));
@@ -66,7 +74,7 @@ fn pool(count: usize, build: fn(Builder) -> Builder) -> io::Result<Pool> {
 }
 
 fn cycle(pool: &Pool, operations: usize) {
-    let wishes: Vec<Select> = (0..CLIENTS).map(|_| Select::new()).collect();
+    let wishes: Vec<Select> = (0..CLIENTS).map(|n| Select::new().client_id(format!("10.1.0.{n}"))).collect();
     for wish in wishes.iter().cycle().take(operations) {
         let loan = pool.try_checkout(wish);
         drop(std::hint::black_box(loan.expect("one is idle")));
