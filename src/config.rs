@@ -114,7 +114,9 @@ impl Config {
         positive("cleanup_interval", self.cleanup_interval)?;
         if !(Duration::from_millis(1)..=HOUR).contains(&self.ewma_decay) {
             let decay = self.ewma_decay;
-            return Err(refuse(format!("ewma_decay is {decay:?}, and must be between 1 ms and 1 h")));
+            return Err(refuse(format!(
+                "ewma_decay is {decay:?}, and must be between 1 ms and 1 h"
+            )));
         }
         in_range("hash_balance_factor", self.hash_balance_factor as usize, 101, 1000)?;
         if let Some(timeout) = self.request_timeout {

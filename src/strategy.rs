@@ -114,7 +114,8 @@ impl FromStr for Strategy {
         known.map(|(strategy, _)| *strategy).ok_or_else(|| {
             let names: Vec<&str> = NAMES.iter().map(|(_, name)| *name).collect();
             let shown: String = name.escape_debug().take(40).collect();
-            let message = format!("there is no strategy \"{shown}\"; there are {}", names.join(", "));
+            let message =
+                format!("there is no strategy \"{shown}\"; there are {}", names.join(", "));
             Error::new(ErrorKind::Config, message)
         })
     }

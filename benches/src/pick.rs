@@ -74,7 +74,8 @@ fn pool(count: usize, strategy: Strategy) -> io::Result<Pool> {
 }
 
 fn cycle(pool: &Pool, operations: usize) {
-    let wishes: Vec<Select> = (0..CLIENTS).map(|n| Select::new().client_id(format!("10.1.0.{n}"))).collect();
+    let wishes: Vec<Select> =
+        (0..CLIENTS).map(|n| Select::new().client_id(format!("10.1.0.{n}"))).collect();
     for wish in wishes.iter().cycle().take(operations) {
         let loan = pool.try_checkout(wish);
         drop(std::hint::black_box(loan.expect("one is idle")));

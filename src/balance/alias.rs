@@ -1,4 +1,8 @@
 //! One of many, in proportion to their weights, in one step.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "members are fewer than 2^32, and a draw is cut into two words"
+)]
 
 use super::dice::{Throw, scale};
 
@@ -21,7 +25,8 @@ impl Alias {
         const FULL: f64 = 4_294_967_296.0;
         let sum: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
         let scale = weights.len() as f64 / sum;
-        let mut height: Vec<f64> = weights.iter().map(|&weight| f64::from(weight) * scale).collect();
+        let mut height: Vec<f64> =
+            weights.iter().map(|&weight| f64::from(weight) * scale).collect();
         let (mut low, mut high): (Vec<usize>, Vec<usize>) =
             (0..weights.len()).partition(|&at| height[at] < 1.0);
         // What is left over in the end is as high as a column but for rounding: all its own.

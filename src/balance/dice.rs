@@ -1,4 +1,5 @@
 //! Random numbers for picks: not secret, but fair, fast, and the same again for the same seed.
+#![expect(clippy::cast_possible_truncation, reason = "a word is cut on purpose")]
 
 use super::round_robin::Ahead;
 use crate::lockfree::hint::thread_hint;

@@ -1,4 +1,5 @@
 //! The same server for the same key: weighted rendezvous hashing, or a Maglev table.
+#![expect(clippy::cast_possible_truncation, reason = "what is below a number of members fits")]
 
 use super::hash::{mix, neg_ln};
 use super::maglev::Maglev;

@@ -21,14 +21,14 @@ mod weighted;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use self::custom::Lineup;
 pub use self::custom::{Balancer, Candidate, Candidates};
 use self::dice::{Dice, Throw};
-use self::ip_hash::Owners;
-use self::round_robin::Turns;
-pub(crate) use self::round_robin::Ahead;
-pub(crate) use self::custom::Lineup;
 pub(crate) use self::hash::hash;
+use self::ip_hash::Owners;
 pub(crate) use self::peak_ewma::cost;
+pub(crate) use self::round_robin::Ahead;
+use self::round_robin::Turns;
 use crate::strategy::Strategy;
 
 /// What one server is doing at the moment of a pick.
@@ -223,6 +223,7 @@ impl Chooser {
     #[inline]
     fn round_robin(&self, set: &Set, ahead: Option<&Ahead>) -> Choice {
         let turn = self.turns.next(ahead);
+        #[expect(clippy::cast_possible_truncation, reason = "it is below their number")]
         in_turn((turn % set.members.len() as u64) as usize)
     }
 

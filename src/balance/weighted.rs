@@ -1,4 +1,8 @@
 //! Weighted round robin: each in turn, as often as its weight says, and interleaved.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "what is below a number of members or turns fits"
+)]
 
 use super::round_robin::{Ahead, Turns};
 
@@ -36,7 +40,9 @@ impl Schedule {
     #[inline]
     pub(super) fn pick(&self, turns: &Turns, ahead: Option<&Ahead>) -> usize {
         match self {
-            Self::Smooth(period) => usize::from(period[(turns.next(ahead) % period.len() as u64) as usize]),
+            Self::Smooth(period) => {
+                usize::from(period[(turns.next(ahead) % period.len() as u64) as usize])
+            }
             Self::Stride(weights) => loop {
                 let turn = turns.next(ahead);
                 let (at, round) = (turn % weights.len() as u64, turn / weights.len() as u64);

@@ -194,10 +194,11 @@ impl Missed {
 async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Found, Missed> {
     // Dropped last: by then all that had been granted here has been given back.
     let _told = Told(backend.clone());
-    let mut ticket = Ticket::enter(&**backend, wish.select.priority).map_err(|refused| match refused {
-        Refused::Closed => Missed::Closed,
-        Refused::Full => Missed::Full,
-    })?;
+    let mut ticket =
+        Ticket::enter(&**backend, wish.select.priority).map_err(|refused| match refused {
+            Refused::Closed => Missed::Closed,
+            Refused::Full => Missed::Full,
+        })?;
     let mut limit = Limit::new(backend, wish.deadline);
     let mut since = None;
     let granted = poll_fn(|cx| {

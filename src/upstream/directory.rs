@@ -30,8 +30,12 @@ pub(crate) struct Directory {
 impl Directory {
     pub(crate) fn new(hub: Hub, balancer: Option<Arc<dyn Balancer>>) -> Arc<Self> {
         let config = &hub.config;
-        let chooser =
-            Chooser::new(config.load_balance_strategy, balancer, config.hash_balance_factor, config.seed);
+        let chooser = Chooser::new(
+            config.load_balance_strategy,
+            balancer,
+            config.hash_balance_factor,
+            config.seed,
+        );
         let words = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2));
         Arc::new(Self {
             hub: Arc::new(hub),

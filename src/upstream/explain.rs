@@ -47,9 +47,8 @@ impl Directory {
         let Entry { backend, terms } = entry;
         let strategy = self.hub.config.load_balance_strategy;
         let is_ewma = strategy == Strategy::PeakEwma && self.chooser.custom().is_none();
-        let by_load =
-            matches!(strategy, Strategy::LeastConnections | Strategy::PowerOfTwoChoices)
-                && self.chooser.custom().is_none();
+        let by_load = matches!(strategy, Strategy::LeastConnections | Strategy::PowerOfTwoChoices)
+            && self.chooser.custom().is_none();
         let cost = match terms.weight {
             0 => None,
             weight if is_ewma => Some(cost(load, latency, weight)),

@@ -9,7 +9,9 @@ use super::backend::Backend;
 use super::directory::Directory;
 use super::lease::Lease;
 use super::roster::{Entry, Roster, Tiers};
-use crate::balance::{Ahead, Balancer, Candidate, Candidates, Choice, Latency, Lineup, Load, Set, View};
+use crate::balance::{
+    Ahead, Balancer, Candidate, Candidates, Choice, Latency, Lineup, Load, Set, View,
+};
 use crate::lockfree::hint::thread_hint;
 use crate::lockfree::idle::Take;
 use crate::server::ServerId;

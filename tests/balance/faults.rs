@@ -74,7 +74,9 @@ fn a_server_that_was_slow_has_its_share_back_within_two_time_constants() {
             let world = faulty(clients, decay(tau), fault, slow, (1000.0, end));
             let back = end as usize - 3;
             let (during, after) = (world.share(0, 5, 10), world.share(0, back, back + 3));
-            println!("S6 {clients:2} τ {tau:2} s: {during:.2} % while slow, {after:.2} % after 2 τ");
+            println!(
+                "S6 {clients:2} τ {tau:2} s: {during:.2} % while slow, {after:.2} % after 2 τ"
+            );
             assert!(during <= 2.0, "{clients} clients, τ {tau} s: {during:.2} %");
             assert!(after >= 8.0, "{clients} clients, τ {tau} s: {after:.2} %");
         }
@@ -88,7 +90,9 @@ fn a_server_that_failed_has_its_share_back_within_eight_time_constants() {
     for clients in CLIENTS {
         let world = faulty(clients, decay(2), FAILS_FAST, (3, 5), (1000.0, 24));
         let (before, after) = (world.share(0, 5, 11), world.share(0, 21, 24));
-        println!("after failures, {clients:2}: {before:.2} % in the first 3 τ, {after:.2} % after 8 τ");
+        println!(
+            "after failures, {clients:2}: {before:.2} % in the first 3 τ, {after:.2} % after 8 τ"
+        );
         assert!(before <= 1.0, "{clients} clients: {before:.2} %");
         assert!(after >= 8.0, "{clients} clients: {after:.2} %");
     }

@@ -15,6 +15,7 @@ mod sim_background;
 mod sim_balancing;
 mod sim_dial;
 mod sim_expiry;
+mod sim_membership;
 mod sim_queue;
 mod sim_shutdown;
 mod sim_soak;

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use evenkeel::{
-    BoxFuture, Builder, Connector, Liveness, Pool, Resolve, Runtime, Select, Server, Sleep, Target, Timer,
-    Transport,
+    BoxFuture, Builder, Connector, Liveness, Pool, Resolve, Runtime, Select, Server, Sleep, Target,
+    Timer, Transport,
 };
 use futures_io::{AsyncRead, AsyncWrite};
 

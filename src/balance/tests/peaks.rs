@@ -30,10 +30,8 @@ fn the_cost_is_the_peak_times_the_load_to_be_over_the_weight() {
 
 #[test]
 fn the_faster_one_is_picked_until_its_load_outweighs_that() {
-    let view = |loads: &[u32]| Fake {
-        latency: answering(&[Some(10.0), Some(35.0)]),
-        ..Fake::with(loads)
-    };
+    let view =
+        |loads: &[u32]| Fake { latency: answering(&[Some(10.0), Some(35.0)]), ..Fake::with(loads) };
     assert_eq!(firsts(&view(&[0, 0]), &[1, 1]), 1000);
     assert_eq!(firsts(&view(&[2, 0]), &[1, 1]), 1000);
     assert_eq!(firsts(&view(&[3, 0]), &[1, 1]), 0);

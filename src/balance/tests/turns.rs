@@ -32,7 +32,7 @@ fn lag(bench: &Bench, weights: &[u32], picks: u32) -> (f64, u32) {
         (last, longest) = (at, longest.max(run));
         for (count, &weight) in counts.iter().zip(weights) {
             let share = f64::from(turn) * f64::from(weight) / sum;
-            worst = worst.max((count - share as f64).abs());
+            worst = worst.max((count - share).abs());
         }
     }
     (worst, longest)
@@ -139,8 +139,8 @@ fn the_stride_passes_over_few() {
         let picks = 20_000;
         bench.counts(picks, &Fake::idle(weights.len()));
         let turns = bench.chooser.turns.next(None) as f64 / picks as f64;
-        let mean = weights.iter().map(|&weight| f64::from(weight)).sum::<f64>()
-            / weights.len() as f64;
+        let mean =
+            weights.iter().map(|&weight| f64::from(weight)).sum::<f64>() / weights.len() as f64;
         let most = f64::from(*weights.iter().max().unwrap());
         assert!(turns <= 1.01 * most / mean, "{turns} turns a pick");
     }
