@@ -64,9 +64,9 @@ impl Outcome {
         self.ok as f64 / self.took.len() as f64 * 100.0
     }
 
-    /// The time, in milliseconds, within which so great a share of the requests ended.
-    pub(crate) fn quantile(&self, share: f64) -> f64 {
-        let rank = (self.took.len() as f64 * share) as usize;
+    /// The time, in milliseconds, within which so many of a thousand requests ended.
+    pub(crate) fn within(&self, per_mille: usize) -> f64 {
+        let rank = self.took.len() * per_mille / 1000;
         self.took[rank.min(self.took.len() - 1)].as_secs_f64() * 1000.0
     }
 }

@@ -96,9 +96,9 @@ fn row(args: &Args, scenario: &Scenario, strategy: Strategy) -> Result<String, B
     Ok(format!(
         "{:.2} | {:.1} | {:.1} | {:.1} | {}",
         outcome.ok_percent(),
-        outcome.quantile(0.5),
-        outcome.quantile(0.99),
-        outcome.quantile(0.999),
+        outcome.within(500),
+        outcome.within(990),
+        outcome.within(999),
         shares.join(" ")
     ))
 }

@@ -121,10 +121,10 @@ fn one_server_becomes_128_and_each_gets_its_share() {
         world.sim.block_on(async {
             world.load(EACH, secs(1)).await;
             // One server more every 15 ms, and as much more to do.
-            for (number, station) in world.stations.iter().enumerate().skip(1) {
+            for (number, station) in (1..).zip(&world.stations[1..]) {
                 world.pools[0].add_server(station.server()).expect("the pool is open");
-                let time = secs(1) + Duration::from_millis(15) * number as u32;
-                world.load(EACH * (number + 1) as f64, time).await;
+                let time = secs(1) + Duration::from_millis(15) * number;
+                world.load(EACH * f64::from(number + 1), time).await;
             }
             world.load(EACH * 128.0, secs(6)).await;
             world.finish().await;

@@ -72,8 +72,7 @@ fn a_server_that_was_slow_has_its_share_back_within_two_time_constants() {
             let (slow, end) = ((4, 10), 10 + 2 * tau + 3);
             let fault = Fault::Slow(10.0);
             let world = faulty(clients, decay(tau), fault, slow, (1000.0, end));
-            let back = end as usize - 3;
-            let (during, after) = (world.share(0, 5, 10), world.share(0, back, back + 3));
+            let (during, after) = (world.share(0, 5, 10), world.share(0, end - 3, end));
             println!(
                 "S6 {clients:2} τ {tau:2} s: {during:.2} % while slow, {after:.2} % after 2 τ"
             );

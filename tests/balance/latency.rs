@@ -13,13 +13,13 @@ use crate::world::{World, config};
 const CLIENTS: [usize; 2] = [1, 20];
 
 /// The seconds that count. Before them the lines have to form, and nothing is known of the servers.
-const FROM: usize = 2;
-const TO: usize = 11;
+const FROM: u64 = 2;
+const TO: u64 = 11;
 
 fn steady(what: &str, strategy: Strategy, plans: &[Plan], clients: usize, rate: f64) -> World {
     let world = World::new(11, plans, (clients, plans.len()), config(strategy));
     world.sim.block_on(async {
-        world.load(rate, secs(TO as u64)).await;
+        world.load(rate, secs(TO)).await;
         world.finish().await;
     });
     println!("{what} {clients:2} {strategy:18} {:?}", outcome(&world));
@@ -27,7 +27,7 @@ fn steady(what: &str, strategy: Strategy, plans: &[Plan], clients: usize, rate: 
 }
 
 fn outcome(world: &World) -> Outcome {
-    world.outcome(secs(FROM as u64), secs(TO as u64))
+    world.outcome(secs(FROM), secs(TO))
 }
 
 /// S1: ten equal servers at 70 % of what they can do.

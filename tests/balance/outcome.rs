@@ -37,16 +37,16 @@ impl Outcome {
     }
 
     pub(crate) fn p99(&self) -> f64 {
-        self.quantile(0.99)
+        self.within(990)
     }
 
     pub(crate) fn p999(&self) -> f64 {
-        self.quantile(0.999)
+        self.within(999)
     }
 
-    /// The time, in milliseconds, within which so great a share of the requests ended.
-    pub(crate) fn quantile(&self, share: f64) -> f64 {
-        let rank = (self.took.len() as f64 * share) as usize;
+    /// The time, in milliseconds, within which so many of a thousand requests ended.
+    pub(crate) fn within(&self, per_mille: usize) -> f64 {
+        let rank = self.took.len() * per_mille / 1000;
         self.took[rank.min(self.took.len() - 1)].as_secs_f64() * 1000.0
     }
 }
@@ -58,7 +58,7 @@ impl fmt::Debug for Outcome {
             "{} requests, {:.3} % ok, p50 {:.1} p99 {:.1} p99.9 {:.1} ms",
             self.took.len(),
             self.ok_percent(),
-            self.quantile(0.5),
+            self.within(500),
             self.p99(),
             self.p999()
         )

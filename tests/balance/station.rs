@@ -6,7 +6,7 @@
 )]
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -85,7 +85,7 @@ struct State {
     /// When each worker is done with the work that is taken on already.
     free: BinaryHeap<Reverse<Instant>>,
     /// Requests that came, by the second.
-    came: Vec<u64>,
+    came: BTreeMap<u64, u64>,
 }
 
 enum Answer {
@@ -100,7 +100,7 @@ impl Station {
         let state = State {
             rng: Rng::with_seed(seed),
             free: (0..plan.workers).map(|_| Reverse(began)).collect(),
-            came: Vec::new(),
+            came: BTreeMap::new(),
         };
         let addr = format!("10.0.{}.{}:80", number / 250, number % 250 + 1);
         let state = Mutex::new(state);
@@ -121,10 +121,8 @@ impl Station {
     }
 
     /// How many requests came in these seconds of the world.
-    pub(crate) fn came(&self, from: usize, to: usize) -> u64 {
-        let state = self.lock();
-        let to = to.min(state.came.len());
-        state.came.get(from..to).map_or(0, |seconds| seconds.iter().sum())
+    pub(crate) fn came(&self, from: u64, to: u64) -> u64 {
+        self.lock().came.range(from..to).map(|(_, count)| count).sum()
     }
 
     /// Listens, but for the spells in which it is down.
@@ -180,11 +178,7 @@ impl Station {
     fn take_on(&self) -> Answer {
         let now = self.sim.now();
         let mut state = self.lock();
-        let second = usize::try_from((now - self.began).as_secs()).expect("a short run");
-        if state.came.len() <= second {
-            state.came.resize(second + 1, 0);
-        }
-        state.came[second] += 1;
+        *state.came.entry((now - self.began).as_secs()).or_default() += 1;
         match self.fault(now) {
             Some(Fault::Hung) => return Answer::Never,
             Some(Fault::Unavailable(after)) => return Answer::At(now + after, UNAVAILABLE),

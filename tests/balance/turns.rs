@@ -41,7 +41,7 @@ impl<'a> Turns<'a> {
     /// round that a change has cut short.
     fn check(&self) {
         for (n, (station, ideal)) in self.world.stations.iter().zip(&self.ideal).enumerate() {
-            let got = station.came(0, usize::MAX) as f64;
+            let got = station.came(0, u64::MAX) as f64;
             let allowed = f64::from(1 + self.changes);
             let message = || format!("server {n} got {got} instead of {ideal:.2}");
             assert!((got - ideal).abs() < allowed, "{} after {} changes", message(), self.changes);
@@ -113,7 +113,7 @@ fn a_server_that_is_slow_to_connect_to_skews_no_other() {
 }
 
 fn came(world: &World) -> Vec<u64> {
-    world.stations.iter().map(|station| station.came(0, usize::MAX)).collect()
+    world.stations.iter().map(|station| station.came(0, u64::MAX)).collect()
 }
 
 /// How many threads check out at the same time.

@@ -117,7 +117,7 @@ impl World {
     }
 
     /// The percentage of the requests in these seconds that came to this server.
-    pub(crate) fn share(&self, server: usize, from: usize, to: usize) -> f64 {
+    pub(crate) fn share(&self, server: usize, from: u64, to: u64) -> f64 {
         let came = |station: &Arc<Station>| station.came(from, to);
         let all: u64 = self.stations.iter().map(came).sum();
         came(&self.stations[server]) as f64 / all as f64 * 100.0
