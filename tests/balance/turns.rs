@@ -151,30 +151,47 @@ fn check_out(
     all
 }
 
-fn servers(count: u16) -> impl Iterator<Item = Server> {
-    (1..=count).map(|port| Server::new(format!("http://127.0.0.1:{port}")).expect("a valid URL"))
+/// Five servers of these weights.
+fn servers(weights: [u32; 5]) -> impl Iterator<Item = Server> {
+    let server = |(port, weight)| {
+        Server::new(format!("http://127.0.0.1:{port}")).expect("a valid URL").weight(weight)
+    };
+    (1..).zip(weights).map(server)
 }
 
-fn pool() -> Pool {
-    let builder = Pool::builder().runtime(memory::runtime()).strategy(Strategy::RoundRobin);
-    servers(5).fold(builder, Builder::server).build().expect("a valid pool")
+/// A pool of them. A turn is passed on while another thread dials the server, which can be for long
+/// if that thread is not running; so all dials are made before: each server has as many idle
+/// connections as there are threads.
+fn pool(strategy: Strategy, weights: [u32; 5]) -> Pool {
+    let builder = Pool::builder().runtime(memory::runtime()).strategy(strategy);
+    let pool = servers(weights).fold(builder, Builder::server).build().expect("a valid pool");
+    let ids: Vec<ServerId> = pool.server_stats().iter().map(|stats| stats.id).collect();
+    let dial =
+        |id: &ServerId| block_on(pool.checkout(Select::new().server(*id))).expect("there is room");
+    drop((0..THREADS).flat_map(|_| ids.iter().map(dial)).collect::<Vec<_>>());
+    pool
 }
 
 #[test]
-fn threads_take_each_server_exactly_as_often() {
-    let pool = pool();
-    // A turn is passed on if others dial the server at that moment, so all dials are made before.
-    let all = (0..5 * THREADS).map(|_| block_on(pool.checkout(Select::new())).expect("room"));
-    drop(all.collect::<Vec<_>>());
-    let given = check_out(&pool, 5 * 2000, |_| {});
-    assert_eq!(given.into_values().collect::<Vec<_>>(), [2000; 5]);
+fn threads_take_each_server_exactly_as_often_as_is_its_due() {
+    let rounds = 700;
+    for (strategy, weights) in [
+        (Strategy::RoundRobin, [1; 5]),
+        (Strategy::WeightedRoundRobin, [1; 5]),
+        (Strategy::WeightedRoundRobin, [3, 1, 5, 2, 4]),
+    ] {
+        let pool = pool(strategy, weights);
+        let turns = weights.iter().sum::<u32>() as usize * rounds;
+        let given: Vec<usize> = check_out(&pool, turns, |_| {}).into_values().collect();
+        assert_eq!(given, weights.map(|weight| weight as usize * rounds), "{strategy}");
+    }
 }
 
 #[test]
 fn threads_are_skewed_by_a_change_by_no_more_than_a_turn_each() {
     const CHANGES: usize = 8;
-    let pool = pool();
-    let fifth = servers(5).last().expect("there are five");
+    let pool = pool(Strategy::RoundRobin, [1; 5]);
+    let fifth = servers([1; 5]).last().expect("there are five");
     let given = check_out(&pool, 10_000, |turn| {
         // It leaves and returns at odd moments of a round.
         if turn % 1117 == 1 && turn < CHANGES * 1117 {
