@@ -55,44 +55,50 @@ fn a_server_that_fails_fast_attracts_nobody() {
     assert!(outcome.ok_percent() < 80.0, "{outcome:?}");
 }
 
+/// Each pool loses the requests that are on their way as the server falls silent, and a few that
+/// follow until the first of them has timed out: no client can know earlier. That is one or two for
+/// each pool, some 30 of the 50,000 here.
 #[test]
 fn a_hung_server_holds_up_less_than_one_of_a_thousand() {
     for clients in CLIENTS {
-        let world = faulty(clients, decay(10), Fault::Hung, (3, 43), (1000.0, 43));
+        let world = faulty(clients, decay(10), Fault::Hung, (3, 43), (1500.0, 43));
         let outcome = world.outcome(secs(3), secs(43));
         println!("S5 {clients:2} {outcome:?}");
         assert!(outcome.p999() <= 100.0, "{clients} clients: {outcome:?}");
     }
 }
 
+/// After how many seconds the first server has 8 % of the requests again, two seconds taken together.
+/// They would be 10 % if it had always been well.
+fn back(world: &World, healed: u64, end: u64) -> Option<u64> {
+    (healed..end - 1).find(|&at| world.share(0, at, at + 2) >= 8.0).map(|at| at - healed)
+}
+
 #[test]
 fn a_server_that_was_slow_has_its_share_back_within_two_time_constants() {
     for clients in CLIENTS {
-        for tau in [2, 10] {
-            let (slow, end) = ((4, 10), 10 + 2 * tau + 3);
-            let fault = Fault::Slow(10.0);
-            let world = faulty(clients, decay(tau), fault, slow, (1000.0, end));
-            let (during, after) = (world.share(0, 5, 10), world.share(0, end - 3, end));
+        for tau in [3, 10] {
+            let (slow, end) = ((4, 10), 10 + 2 * tau + 2);
+            let world = faulty(clients, decay(tau), Fault::Slow(10.0), slow, (1000.0, end));
+            let (during, back) = (world.share(0, 5, 10), back(&world, 10, end));
             println!(
-                "S6 {clients:2} τ {tau:2} s: {during:.2} % while slow, {after:.2} % after 2 τ"
+                "S6 {clients:2}, τ {tau:2} s: {during:.2} % while slow, back after {back:?} s"
             );
             assert!(during <= 2.0, "{clients} clients, τ {tau} s: {during:.2} %");
-            assert!(after >= 8.0, "{clients} clients, τ {tau} s: {after:.2} %");
+            assert!(back.is_some_and(|back| back <= 2 * tau), "{clients} clients, τ {tau} s");
         }
     }
 }
 
 /// A failure counts as 5 s, some 500 times what an answer takes. That falls off in τ · ln 500, which
-/// is 6 τ; so a minute with the default.
+/// is about 6 τ: a minute with the default.
 #[test]
 fn a_server_that_failed_has_its_share_back_within_eight_time_constants() {
     for clients in CLIENTS {
-        let world = faulty(clients, decay(2), FAILS_FAST, (3, 5), (1000.0, 24));
-        let (before, after) = (world.share(0, 5, 11), world.share(0, 21, 24));
-        println!(
-            "after failures, {clients:2}: {before:.2} % in the first 3 τ, {after:.2} % after 8 τ"
-        );
+        let world = faulty(clients, decay(2), FAILS_FAST, (3, 5), (1000.0, 23));
+        let (before, back) = (world.share(0, 5, 11), back(&world, 5, 23));
+        println!("failed {clients:2}, τ 2 s: {before:.2} % for 3 τ, back after {back:?} s");
         assert!(before <= 1.0, "{clients} clients: {before:.2} %");
-        assert!(after >= 8.0, "{clients} clients: {after:.2} %");
+        assert!(back.is_some_and(|back| back <= 16), "{clients} clients");
     }
 }
