@@ -23,7 +23,7 @@ const ALL: [Strategy; 8] = [
     Strategy::BoundedLoadHash,
 ];
 
-/// How many clients the requests come from. Some strategies send each client's to one server.
+/// How many clients the requests come from, for strategies that send each client's to one server.
 const CLIENTS: usize = 64;
 
 /// Runs so many cycles of each strategy, or of one, and prints what one took.
@@ -43,7 +43,7 @@ pub(crate) fn compare(arguments: &Arguments) -> io::Result<()> {
         for count in &counts {
             let pool = pool(*count, strategy)?;
             let before = cpu_time();
-            cycle(&pool, operations);
+            cycle(&pool, strategy, operations);
             let nanos = (cpu_time() - before).as_nanos() as f64 / operations as f64;
             print!(" {nanos:.1} |");
         }
@@ -73,9 +73,13 @@ fn pool(count: usize, strategy: Strategy) -> io::Result<Pool> {
     Ok(pool)
 }
 
-fn cycle(pool: &Pool, operations: usize) {
-    let wishes: Vec<Select> =
-        (0..CLIENTS).map(|n| Select::new().client_id(format!("10.1.0.{n}"))).collect();
+fn cycle(pool: &Pool, strategy: Strategy, operations: usize) {
+    let asks = matches!(strategy, Strategy::IpHash | Strategy::BoundedLoadHash);
+    let wish = |n| match asks {
+        true => Select::new().client_id(format!("10.1.0.{n}")),
+        false => Select::new(),
+    };
+    let wishes: Vec<Select> = (0..CLIENTS).map(wish).collect();
     for wish in wishes.iter().cycle().take(operations) {
         let loan = pool.try_checkout(wish);
         drop(std::hint::black_box(loan.expect("one is idle")));
