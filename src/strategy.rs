@@ -71,9 +71,11 @@ pub enum Strategy {
     PowerOfTwoChoices,
     /// The cheaper of two that are drawn: the cost is the recent peak of the time to a response,
     /// times the load, over the weight. The peak falls off with time (see
-    /// [`Config::ewma_decay`](crate::Config::ewma_decay)); a failure counts as a very slow response,
-    /// or a server that fails fast would attract all traffic; and a server without an idle
-    /// connection costs what it takes to connect.
+    /// [`Config::ewma_decay`](crate::Config::ewma_decay)). A failure counts as a response that took
+    /// 5 s, or as long as its `Retry-After` says, up to 300 s: or a server that fails fast would
+    /// draw all traffic. Failures are connections that cannot be made, timeouts, broken exchanges,
+    /// and the statuses 429 and 5xx. A server without an idle connection costs what it takes to
+    /// connect, too. This is the balancer of Finagle and linkerd, with their remedies.
     PeakEwma,
     /// As `IpHash`, unless the server's load is above a quarter more than its fair share: then the
     /// next in the key's own order (Mirrokni, Thorup and Zadimoghaddam, *Consistent hashing with

@@ -103,19 +103,29 @@ models! {
         assert_eq!(peak.value(100), Some(9_000.0));
     }
 
-    /// What has not ended yet raises the estimate and lowers it in no order.
-    fn what_has_not_ended_races_what_has(3) {
+    /// What has not ended yet raises the estimate, beside what comes at the same time.
+    fn what_has_not_ended_is_a_peak_if_it_is_high(3) {
         let peak = Arc::new(peak(&[(0, 1_000)]));
         let thread = thread::spawn({
             let peak = Arc::clone(&peak);
-            move || {
-                peak.record_at_least(50, 1);
-                peak.record_at_least(50, 7_000);
-            }
+            move || peak.record_at_least(50, 7_000)
         });
         assert!(peak.record(50, 2_000));
         assert!(peak.value(50) >= Some(2_000.0));
         thread.join().unwrap();
         assert_eq!(peak.value(50), Some(7_000.0));
+    }
+
+    /// And it never lowers it: where it is no peak, it is as if it had not been.
+    fn what_has_not_ended_lowers_nothing(3) {
+        let samples = [(0, 1_000), (50, 2_000)];
+        let peak = Arc::new(peak(&samples[..1]));
+        let thread = thread::spawn({
+            let peak = Arc::clone(&peak);
+            move || peak.record_at_least(100, 1)
+        });
+        assert!(peak.record(50, 2_000));
+        thread.join().unwrap();
+        assert_eq!(peak.value(100), in_order(&samples, 100));
     }
 }

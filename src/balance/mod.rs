@@ -1,9 +1,9 @@
 //! Which server is asked first. Pure: what is known of the servers comes through [`View`].
 //!
 //! What is rare (a server that comes or goes, a weight) is worked out when the set of servers is
-//! rebuilt, into a [`Set`]: who is in it, and the tables of the strategy. So a pick filters nothing,
-//! allocates nothing and takes no lock. What changes with each pick, turns and dice, is in the
-//! [`Chooser`], which outlives the sets: a new set begins nothing anew.
+//! rebuilt, into a [`Set`]: who is in it, and the tables of the strategy. So a pick filters
+//! nothing, allocates nothing and takes no lock. What changes with each pick, turns and dice, is in
+//! the [`Chooser`], which outlives the sets: a new set begins nothing anew.
 
 mod alias;
 mod bounded_hash;
@@ -81,7 +81,10 @@ pub(crate) struct Set {
 
 #[derive(Debug)]
 enum Tables {
-    None,
+    /// For round robin: nothing.
+    Turns,
+    /// For the cheaper of two: nothing.
+    Two,
     Schedule(weighted::Schedule),
     Alias(alias::Alias),
     Owners(Owners),
@@ -163,13 +166,14 @@ impl Chooser {
     pub(crate) fn set(&self, members: Vec<Member>) -> Set {
         let weights: Vec<u32> = members.iter().map(|member| member.weight).collect();
         let tables = match self.strategy {
-            _ if self.custom.is_some() => Tables::None,
+            _ if self.custom.is_some() => Tables::Turns,
             Strategy::WeightedRoundRobin => Tables::Schedule(weighted::Schedule::new(&weights)),
             Strategy::Random | Strategy::PowerOfTwoChoices | Strategy::LeastConnections => {
                 Tables::Alias(alias::Alias::new(&weights))
             }
             Strategy::IpHash | Strategy::BoundedLoadHash => Tables::Owners(Owners::new(&members)),
-            Strategy::RoundRobin | Strategy::PeakEwma => Tables::None,
+            Strategy::RoundRobin => Tables::Turns,
+            Strategy::PeakEwma => Tables::Two,
         };
         Set { members: members.into(), tables }
     }
@@ -184,11 +188,25 @@ impl Chooser {
         view: &impl View,
         ahead: Option<&Ahead>,
     ) -> Choice {
-        match (&set.tables, self.strategy) {
-            (Tables::Schedule(schedule), _) => in_turn(schedule.pick(&self.turns, ahead)),
-            (Tables::Alias(alias), strategy) => {
+        if let Tables::Turns = set.tables {
+            return self.round_robin(set, ahead);
+        }
+        self.pick_by_tables(set, key, view, ahead)
+    }
+
+    fn pick_by_tables(
+        &self,
+        set: &Set,
+        key: Option<&[u8]>,
+        view: &impl View,
+        ahead: Option<&Ahead>,
+    ) -> Choice {
+        match &set.tables {
+            Tables::Turns => self.round_robin(set, ahead),
+            Tables::Schedule(schedule) => in_turn(schedule.pick(&self.turns, ahead)),
+            Tables::Alias(alias) => {
                 let mut throw = self.dice.throw(ahead);
-                let at = match strategy {
+                let at = match self.strategy {
                     Strategy::LeastConnections => {
                         least_connections::pick(set, alias, view, &mut throw)
                     }
@@ -197,12 +215,16 @@ impl Chooser {
                 };
                 drawn(set, at, &mut throw)
             }
-            (Tables::Owners(owners), strategy) => {
-                let Some(key) = key.filter(|key| !key.is_empty()) else {
+            Tables::Two => {
+                let mut throw = self.dice.throw(ahead);
+                let at = peak_ewma::pick(set, view, &mut throw);
+                drawn(set, at, &mut throw)
+            }
+            Tables::Owners(owners) => {
+                let Some(key) = key.filter(|key| !key.is_empty()).map(hash) else {
                     return self.round_robin(set, ahead);
                 };
-                let key = hash(key);
-                let at = match strategy {
+                let at = match self.strategy {
                     Strategy::BoundedLoadHash => {
                         let mut throw = self.dice.throw(ahead);
                         bounded_hash::pick(set, owners, key, view, self.balance, &mut throw)
@@ -211,12 +233,6 @@ impl Chooser {
                 };
                 Choice { at, is_sticky: true, next: Some(at) }
             }
-            (Tables::None, Strategy::PeakEwma) => {
-                let mut throw = self.dice.throw(ahead);
-                let at = peak_ewma::pick(set, view, &mut throw);
-                drawn(set, at, &mut throw)
-            }
-            (Tables::None, _) => self.round_robin(set, ahead),
         }
     }
 

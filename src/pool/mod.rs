@@ -154,8 +154,8 @@ impl Pool {
         self.inner.directory.remove(id)
     }
 
-    /// Changes a server's [weight](Server::weight), for the picks that follow. With 0 it is drained:
-    /// what is under way and in line ends as usual, and its idle connections expire.
+    /// Changes a server's [weight](Server::weight), for the picks that follow. With 0 it is
+    /// drained: what is under way and in line ends as usual, and its idle connections expire.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if it is not, or no longer, in the pool.

@@ -93,10 +93,11 @@ impl Directory {
             .collect();
         let (ids, entered) = self.roster.update(|roster| {
             let mut next = roster.entries().to_vec();
-            let (mut ids, mut entered) = (Vec::new(), Vec::new());
+            let (mut ids, mut entered, mut is_changed) = (Vec::new(), Vec::new(), false);
             for (server, made) in servers.iter().zip(&made) {
                 let same = |known: &Entry| known.backend.server.url() == server.url();
                 if let Some(known) = next.iter_mut().find(|known| same(known)) {
+                    is_changed |= known.terms != *server.terms();
                     known.terms = server.terms().clone();
                     ids.push(known.id());
                     continue;
@@ -108,6 +109,9 @@ impl Directory {
                 let at = next.partition_point(|known| known.id() < backend.id);
                 next.insert(at, Entry::new(backend.clone()));
                 entered.push(backend);
+            }
+            if entered.is_empty() && !is_changed {
+                return Change::Keep((ids, entered));
             }
             Change::Replace(Roster::new(next, &self.chooser), (ids, entered))
         });

@@ -24,10 +24,16 @@ impl Directory {
         self.roster.with(|roster| {
             let ahead = Some(Ahead::default());
             let search = Search { directory: self, roster, wish, advice, ahead };
-            let verdict = match search.run(|backend| offer(backend, wish)) {
-                Ok(Found::Given(verdict)) => verdict,
+            let mut given = None;
+            let found = search.run(|backend| {
+                given = offer(backend, wish);
+                given.is_some()
+            });
+            let nowhere = |nobody: Nobody| Verdict::Nowhere(nobody.message(wish).into_owned());
+            let verdict = match found {
                 Ok(Found::Wait(backend)) => Verdict::Wait(backend.id),
-                Err(nobody) => Verdict::Nowhere(nobody.message(wish).into_owned()),
+                Ok(Found::Given) => given.unwrap_or_else(|| nowhere(Nobody::Exhausted)),
+                Err(nobody) => nowhere(nobody),
             };
             let compared = search.ahead.as_ref().map(Ahead::compared).unwrap_or_default();
             let best = best_tier(&search);

@@ -44,9 +44,11 @@ pub(super) enum Nobody {
     Exhausted,
 }
 
-/// Where a look ended: with what a server gave, or at one to wait at.
-pub(super) enum Found<'r, T> {
-    Given(T),
+/// Where a look ended.
+pub(super) enum Found<'r> {
+    /// At a server that gave something.
+    Given,
+    /// At one to wait at.
     Wait(&'r Arc<Backend>),
 }
 
@@ -61,8 +63,10 @@ impl Directory {
         let advice = self.chooser.custom().and_then(|balancer| self.ask(&**balancer, wish));
         self.roster.with(|roster| {
             let search = Search { directory: self, roster, wish, advice, ahead: None };
-            match search.run(|backend| take(backend, wish)) {
-                Ok(Found::Given(pick)) => pick,
+            // What a server gives is put here at once, and not handed up step by step.
+            let mut given = Pick::None(Nobody::Exhausted);
+            match search.run(|backend| take(backend, wish, &mut given)) {
+                Ok(Found::Given) => given,
                 Ok(Found::Wait(backend)) => Pick::Wait(backend.clone()),
                 Err(nobody) => Pick::None(nobody),
             }
@@ -99,10 +103,11 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// Goes through the servers until one of them makes an offer.
-    pub(super) fn run<T>(
+    #[inline]
+    pub(super) fn run(
         &self,
-        mut offer: impl FnMut(&'a Arc<Backend>) -> Option<T>,
-    ) -> Result<Found<'a, T>, Nobody> {
+        mut offer: impl FnMut(&'a Arc<Backend>) -> bool,
+    ) -> Result<Found<'a>, Nobody> {
         let (roster, wish) = (self.roster, self.wish);
         if let Some(id) = wish.server {
             let at = roster.position(id).ok_or(Nobody::NotFound)?;
@@ -110,19 +115,19 @@ impl<'a> Search<'a> {
                 return Err(Nobody::Exhausted);
             }
             let backend = &roster.entries()[at].backend;
-            return Ok(offer(backend).map_or(Found::Wait(backend), Found::Given));
+            return Ok(if offer(backend) { Found::Given } else { Found::Wait(backend) });
         }
         for id in [wish.select.prefer, self.advice].into_iter().flatten() {
             let wanted = roster.position(id).filter(|&at| !self.is_barred(at));
             let wanted = wanted.map(|at| &roster.entries()[at]).filter(|entry| entry.is_eligible());
-            if let Some(given) = wanted.and_then(|entry| offer(&entry.backend)) {
-                return Ok(Found::Given(given));
+            if wanted.is_some_and(|entry| offer(&entry.backend)) {
+                return Ok(Found::Given);
             }
         }
         if let Some(tag) = wish.select.tag.as_ref().filter(|tag| !tag.is_required) {
             if let Some(preferred) = roster.tagged(&tag.name) {
-                if let Ok(Found::Given(given)) = self.run_in(preferred, &mut offer) {
-                    return Ok(Found::Given(given));
+                if let Ok(Found::Given) = self.run_in(preferred, &mut offer) {
+                    return Ok(Found::Given);
                 }
             }
         }
@@ -143,27 +148,32 @@ impl<'a> Search<'a> {
     }
 
     #[inline]
-    fn run_in<T>(
+    fn run_in(
         &self,
         tiers: &'a Tiers,
-        offer: &mut impl FnMut(&'a Arc<Backend>) -> Option<T>,
-    ) -> Result<Found<'a, T>, Nobody> {
-        tiers.0.iter().find_map(|set| self.run_tier(set, offer)).ok_or(Nobody::Exhausted)
+        offer: &mut impl FnMut(&'a Arc<Backend>) -> bool,
+    ) -> Result<Found<'a>, Nobody> {
+        for set in &tiers.0 {
+            if let Some(found) = self.run_tier(set, offer) {
+                return Ok(found);
+            }
+        }
+        Err(Nobody::Exhausted)
     }
 
     /// `None` if this caller will have none of the tier's servers.
     #[inline]
-    fn run_tier<T>(
+    fn run_tier(
         &self,
         set: &'a Set,
-        offer: &mut impl FnMut(&'a Arc<Backend>) -> Option<T>,
-    ) -> Option<Found<'a, T>> {
+        offer: &mut impl FnMut(&'a Arc<Backend>) -> bool,
+    ) -> Option<Found<'a>> {
         let key = self.wish.select.key.as_deref();
         let choice = self.directory.chooser.pick(set, key, self, self.ahead.as_ref());
         let first = self.entry(set, choice.at);
         if let Some(first) = first {
-            if let Some(given) = offer(&first.backend) {
-                return Some(Found::Given(given));
+            if offer(&first.backend) {
+                return Some(Found::Given);
             }
             if choice.is_sticky {
                 return Some(Found::Wait(&first.backend));
@@ -174,13 +184,14 @@ impl<'a> Search<'a> {
 
     /// The one that was picked has nothing to give: looks at others, and if none of them has, names
     /// the one that promises a connection first.
-    fn look_on<T>(
+    #[cold]
+    fn look_on(
         &self,
         set: &'a Set,
         choice: Choice,
         first: Option<&'a Entry>,
-        offer: &mut impl FnMut(&'a Arc<Backend>) -> Option<T>,
-    ) -> Option<Found<'a, T>> {
+        offer: &mut impl FnMut(&'a Arc<Backend>) -> bool,
+    ) -> Option<Found<'a>> {
         let count = set.members().len();
         let next = self.directory.chooser.look_on(set, choice, self.ahead.as_ref());
         let others = (next..count).chain(0..next).filter(|&at| at != choice.at);
@@ -188,8 +199,8 @@ impl<'a> Search<'a> {
         let looks = if self.wish.may_dial { LOOKS } else { count };
         let mut soonest = first.map(|first| (Promise::of(&first.backend), &first.backend));
         for entry in others.filter_map(|at| self.entry(set, at)).take(looks) {
-            if let Some(given) = offer(&entry.backend) {
-                return Some(Found::Given(given));
+            if offer(&entry.backend) {
+                return Some(Found::Given);
             }
             let promise = Promise::of(&entry.backend);
             if soonest.as_ref().is_none_or(|(least, _)| promise.is_sooner_than(least)) {
@@ -236,12 +247,16 @@ impl View for Search<'_> {
 
 /// What this server can give at once: an idle connection, or room for a new one.
 #[inline]
-fn take(backend: &Arc<Backend>, wish: &Wish<'_>) -> Option<Pick> {
-    if let Take::Got(parked) = backend.gate.idle.take(thread_hint()) {
+fn take(backend: &Arc<Backend>, wish: &Wish<'_>, given: &mut Pick) -> bool {
+    *given = if let Take::Got(parked) = backend.gate.idle.take(thread_hint()) {
         let since = parked.since;
-        return Some(Pick::Idle(Lease::of(parked), since));
-    }
-    (wish.may_dial && backend.has_room()).then(|| Pick::Wait(backend.clone()))
+        Pick::Idle(Lease::of(parked), since)
+    } else if wish.may_dial && backend.has_room() {
+        Pick::Wait(backend.clone())
+    } else {
+        return false;
+    };
+    true
 }
 
 /// How soon the last in line at a server will have a connection.

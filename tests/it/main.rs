@@ -2,6 +2,7 @@
 //! run in a simulated world, the others over real sockets.
 
 mod bad_input;
+mod balancing;
 mod cancellation;
 mod checkout;
 mod limits;

@@ -19,7 +19,7 @@ pub(crate) const STRATEGIES: [Strategy; 8] = [
     Strategy::BoundedLoadHash,
 ];
 
-/// Servers of these weights, and a builder of a pool of them with dice that fall the same each time.
+/// Servers of these weights, and a builder of a pool of them whose dice fall the same each time.
 fn fleet(sim: &Sim, weights: &[u32]) -> (Vec<SimServer>, Builder) {
     let servers: Vec<SimServer> =
         ADDRESSES.iter().zip(weights).map(|(address, _)| SimServer::start(sim, address)).collect();
@@ -196,6 +196,30 @@ fn a_full_server_is_passed_over_while_another_has_room() {
             assert_balanced(&pool.metrics());
         });
     }
+}
+
+#[test]
+fn the_line_that_promises_a_connection_first_is_joined_though_it_is_longer() {
+    let sim = Sim::new();
+    sim.block_on(async {
+        let (servers, builder) = fleet(&sim, &[1, 1]);
+        let pool = builder.max_connections_per_server(1).build().unwrap();
+        let at = |index: usize| Select::new().server(id_at(&pool, &servers[index]));
+        served_by(&pool, &servers, "/after/1000", at(0)).await;
+        served_by(&pool, &servers, "/after/100", at(1)).await;
+        let _held = [pool.checkout(at(0)).await.unwrap(), pool.checkout(at(1)).await.unwrap()];
+        let mut line = Vec::new();
+        // Each turn at the second one takes a tenth of a turn at the first.
+        for waiting in 0..12 {
+            let quick = Verdict::Wait(id_at(&pool, &servers[usize::from(waiting < 9)]));
+            if waiting != 9 {
+                assert_eq!(pool.explain(&Select::new()).verdict, quick, "{waiting} in line");
+            }
+            let mut next = Box::pin(pool.checkout(at(1)));
+            assert!(futures_lite::future::poll_once(&mut next).await.is_none());
+            line.push(next);
+        }
+    });
 }
 
 #[test]
