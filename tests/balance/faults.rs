@@ -68,8 +68,8 @@ fn a_hung_server_holds_up_less_than_one_of_a_thousand() {
     }
 }
 
-/// After how many seconds the first server has 8 % of the requests again, two seconds taken together.
-/// They would be 10 % if it had always been well.
+/// After how many seconds the first server has 8 % of the requests again, two seconds taken
+/// together. They would be 10 % if it had always been well.
 fn back(world: &World, healed: u64, end: u64) -> Option<u64> {
     (healed..end - 1).find(|&at| world.share(0, at, at + 2) >= 8.0).map(|at| at - healed)
 }
@@ -90,8 +90,8 @@ fn a_server_that_was_slow_has_its_share_back_within_two_time_constants() {
     }
 }
 
-/// A failure counts as 5 s, some 500 times what an answer takes. That falls off in τ · ln 500, which
-/// is about 6 τ: a minute with the default.
+/// A failure counts as 5 s, some 500 times what an answer takes. That falls off in τ · ln 500,
+/// which is about 6 τ: a minute with the default.
 #[test]
 fn a_server_that_failed_has_its_share_back_within_eight_time_constants() {
     for clients in CLIENTS {
