@@ -61,7 +61,9 @@ fn tables(args: &Args) -> Result<(), Box<dyn Error>> {
     let strategies = strategies.filter(|strategy| strategy.to_string().contains(&args.strategy));
     let strategies: Vec<Strategy> = strategies.collect();
     if scenarios.is_empty() || strategies.is_empty() {
-        return Err("there is no scenario or no strategy of that name".into());
+        let mut names: Vec<String> = SCENARIOS.iter().map(|known| known.name.into()).collect();
+        names.extend(STRATEGIES.iter().map(Strategy::to_string));
+        return Err(format!("there is none of that name; there are: {}", names.join("; ")).into());
     }
     println!("{} requests a second, {} s for each row.", args.rate, args.seconds);
     for scenario in scenarios {
