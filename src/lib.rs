@@ -6,7 +6,7 @@
 //! *In scope:* connections and their limits, waiting in line, time limits, picking a server and
 //! passing over one that is down, the HTTP/1.1 exchange, streaming bodies, live figures, an orderly
 //! end. *Not here, and not planned:* redirects, cookies, caching, compression, a server. *Not here
-//! yet:* TLS, HTTP/2, health checks, strategies other than round robin; `https` is refused.
+//! yet:* TLS, HTTP/2, health checks; `https` is refused.
 //!
 //! # Quick start
 //!
@@ -44,6 +44,13 @@
 //! never exceeded, not even for a moment. Who finds no room waits in line, first come first served
 //! within a [priority](Select::priority), up to its deadline and up to [`Config::max_waiters`].
 //! [`Config`] lists every setting with its default.
+//!
+//! # Picking a server
+//!
+//! A [`Strategy`] says where a request goes, or a [`Balancer`] of your own; its page says which to
+//! choose. Servers have [weights](Server::weight), [tags](Server::tag) and
+//! [tiers](Server::priority_tier), requests have wishes: [`Select`]. [`Pool::explain`] tells where
+//! the next request would go, and why.
 //!
 //! # Runtimes
 //!

@@ -23,8 +23,10 @@ pub(super) enum Owners {
 const PROBES: usize = 32;
 
 impl Owners {
-    pub(super) fn new(members: &[Member]) -> Self {
-        if members.len() > SCANNED {
+    /// By the number of all servers, those included that may not be picked now: one that is drained
+    /// and comes back must not change the way in which keys are shared out.
+    pub(super) fn new(members: &[Member], servers: usize) -> Self {
+        if servers > SCANNED {
             return Self::Table(Maglev::new(members));
         }
         Self::Scan { weighted: members.iter().any(|member| member.weight != members[0].weight) }

@@ -163,7 +163,8 @@ impl Chooser {
     }
 
     /// The set of these servers, of which there is at least one, with all that the strategy needs.
-    pub(crate) fn set(&self, members: Vec<Member>) -> Set {
+    /// `servers` is how many there are in the pool: those included that may not be picked now.
+    pub(crate) fn set(&self, members: Vec<Member>, servers: usize) -> Set {
         let weights: Vec<u32> = members.iter().map(|member| member.weight).collect();
         let tables = match self.strategy {
             _ if self.custom.is_some() => Tables::Turns,
@@ -171,7 +172,9 @@ impl Chooser {
             Strategy::Random | Strategy::PowerOfTwoChoices | Strategy::LeastConnections => {
                 Tables::Alias(alias::Alias::new(&weights))
             }
-            Strategy::IpHash | Strategy::BoundedLoadHash => Tables::Owners(Owners::new(&members)),
+            Strategy::IpHash | Strategy::BoundedLoadHash => {
+                Tables::Owners(Owners::new(&members, servers))
+            }
             Strategy::RoundRobin => Tables::Turns,
             Strategy::PeakEwma => Tables::Two,
         };

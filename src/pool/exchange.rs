@@ -267,3 +267,29 @@ pub(super) fn failed(backend: &Backend, error: ExchangeError, unseen: bool) -> E
         None => seen,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_tells_whether_its_server_can_serve_and_for_how_long_not() {
+        let after = |seconds| Outcome::FailedFor(Duration::from_secs(seconds));
+        let rows = [
+            (200, None, Outcome::Answered),
+            (404, None, Outcome::Answered),
+            (301, Some("30"), Outcome::Answered),
+            (429, None, Outcome::Failed),
+            (429, Some("30"), after(30)),
+            (500, None, Outcome::Failed),
+            (503, Some("0"), after(0)),
+            (503, Some("-1"), Outcome::Failed),
+            (503, Some("Fri, 31 Dec 1999 23:59:59 GMT"), Outcome::Failed),
+        ];
+        for (status, asked, outcome) in rows {
+            let head = Response::builder().status(status);
+            let head = asked.into_iter().fold(head, |head, asked| head.header(RETRY_AFTER, asked));
+            assert_eq!(answer(&head.body(()).unwrap()), outcome, "{status}, {asked:?}");
+        }
+    }
+}

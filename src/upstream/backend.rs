@@ -88,7 +88,9 @@ impl Backend {
         }
     }
 
-    /// Whether a caller that finds nothing parked would be given permits at once.
+    /// Whether a caller that finds nothing parked would be given permits at once. Not inlined: what
+    /// is asked of each server in a scan is its load, and this of few.
+    #[inline(never)]
     pub(super) fn has_room(&self) -> bool {
         let spare = self.hub.total.in_use() < self.hub.config.max_total_connections as u64;
         spare && self.gate.ledger.counts().waiting == 0 && self.gate.ledger.has_room()

@@ -23,18 +23,24 @@ pub(crate) enum Outcome {
     FailedFor(Duration),
 }
 
+impl Outcome {
+    /// What an attempt that took so long counts as.
+    fn counts_as(self, took: Duration) -> Duration {
+        match self {
+            Self::Answered => took,
+            Self::Failed => took.max(PENALTY),
+            Self::FailedFor(asked) => took.max(PENALTY).max(asked.min(LONGEST_PENALTY)),
+        }
+    }
+}
+
 impl Backend {
     /// Takes note of how an attempt ended, and how long it took.
     pub(crate) fn note(&self, now: Instant, took: Duration, outcome: Outcome) {
         if self.hub.config.load_balance_strategy != Strategy::PeakEwma {
             return;
         }
-        let took = match outcome {
-            Outcome::Answered => took,
-            Outcome::Failed => took.max(PENALTY),
-            Outcome::FailedFor(asked) => took.max(PENALTY).max(asked.min(LONGEST_PENALTY)),
-        };
-        self.response_peak.record(self.hub.fine_tick(now), nanos(took));
+        self.response_peak.record(self.hub.fine_tick(now), nanos(outcome.counts_as(took)));
     }
 
     /// Takes note of an attempt, begun at `since`, whose caller gave up: it would have taken longer
@@ -59,4 +65,30 @@ impl Backend {
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_counts_as_a_slow_response_and_as_the_server_asks_up_to_a_bound() {
+        let seconds = Duration::from_secs;
+        let failed_for = |asked| Outcome::FailedFor(seconds(asked));
+        let rows = [
+            (Outcome::Answered, 0, 0),
+            (Outcome::Answered, 9, 9),
+            (Outcome::Failed, 0, 5),
+            (Outcome::Failed, 6, 6),
+            (failed_for(0), 1, 5),
+            (failed_for(30), 1, 30),
+            (failed_for(30), 31, 31),
+            (failed_for(300), 0, 300),
+            (failed_for(301), 0, 300),
+            (failed_for(u64::MAX), 0, 300),
+        ];
+        for (outcome, took, counts) in rows {
+            assert_eq!(outcome.counts_as(seconds(took)), seconds(counts), "{outcome:?}, {took} s");
+        }
+    }
 }

@@ -97,5 +97,5 @@ fn tiers(entries: &[Entry], chooser: &Chooser, wanted: impl Fn(&Entry) -> bool) 
             tiers.entry(entry.terms.tier).or_default().push(member);
         }
     }
-    Tiers(tiers.into_values().map(|members| chooser.set(members)).collect())
+    Tiers(tiers.into_values().map(|members| chooser.set(members, entries.len())).collect())
 }

@@ -60,7 +60,7 @@ async fn no_request_is_lost_under(env: &Env, strategy: Strategy) {
     let builder = urls.iter().fold(env.builder(), |builder, url| builder.server(parse(url)));
     let builder = builder.strategy(strategy).max_connections_per_server(6);
     // Time is not what this is about, and the machine may be busy.
-    let pool = builder.request_timeout(std::time::Duration::from_secs(100)).build().unwrap();
+    let pool = builder.request_timeout(std::time::Duration::from_secs(100)).build().expect("valid");
     let done = Arc::default();
     env.run_concurrently(CALLERS, REQUESTS, job(&pool, &urls, &done)).await;
     assert_eq!(done.load(Ordering::Relaxed), REQUESTS, "{strategy}");
@@ -72,12 +72,12 @@ async fn no_request_is_lost_under(env: &Env, strategy: Strategy) {
     assert!(servers[0].counts().max_open <= 6);
     // A weight that has been set counts for whatever begins afterwards.
     let first = pool.server_stats()[0].id;
-    pool.add_server(parse(&urls[1]).weight(2)).unwrap();
-    pool.set_weight(first, 0).unwrap();
+    pool.add_server(parse(&urls[1]).weight(2)).expect("an open pool");
+    pool.set_weight(first, 0).expect("an open pool");
     for number in 0..40 {
         assert_ne!(ask(&pool, number).await, first, "{strategy}");
     }
-    pool.set_weight(first, 5).unwrap();
+    pool.set_weight(first, 5).expect("an open pool");
     while !reaches(&pool, first).await {}
 }
 

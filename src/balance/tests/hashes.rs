@@ -9,7 +9,8 @@ const KEYS: usize = 50_000;
 fn owners(members: Vec<Member>) -> Vec<u32> {
     let chooser = chooser(Strategy::IpHash);
     let view = Fake::idle(1000);
-    let set = chooser.set(members);
+    let servers = members.len();
+    let set = chooser.set(members, servers);
     let owner = |key: usize| {
         let key = format!("client-{key}");
         let choice = chooser.pick(&set, Some(key.as_bytes()), &view, None);
@@ -157,6 +158,21 @@ fn the_table_keeps_weights_and_forgets_nobody() {
     let mut weights = vec![1_000_000; 100];
     weights[3] = 1;
     assert!(shares(&owners(members(&weights)), 100)[3] > 0.0);
+}
+
+#[test]
+fn a_server_that_is_drained_of_65_moves_few_keys() {
+    let chooser = chooser(Strategy::IpHash);
+    let view = Fake::idle(65);
+    let all = members(&[1; 65]);
+    let (whole, rest) = (chooser.set(all.clone(), 65), chooser.set(all[1..].to_vec(), 65));
+    let owner = |set: &Set, key: &str| {
+        let choice = chooser.pick(set, Some(key.as_bytes()), &view, None);
+        set.members()[choice.at].at
+    };
+    let moved = (0..1000).map(|key| format!("key-{key}"));
+    let moved = moved.filter(|key| owner(&whole, key) != owner(&rest, key)).count();
+    assert!(moved < 50, "{moved} of 1000");
 }
 
 /// nginx hashes three octets of an address, and takes the rest of a division.

@@ -59,7 +59,7 @@ fn a_server_that_leaves_or_returns_shifts_the_turns_of_the_others_by_one_at_most
     let four: Vec<Member> = all.iter().copied().filter(|member| member.at != 2).collect();
     let mut counts = [0_i32; 5];
     for phase in 0..6 {
-        let set = chooser.set(if phase % 2 == 0 { all.clone() } else { four.clone() });
+        let set = chooser.set(if phase % 2 == 0 { all.clone() } else { four.clone() }, 5);
         let before = counts;
         // Not a whole number of rounds.
         for _ in 0..37 {
@@ -156,6 +156,19 @@ fn equal_weights_degrade_to_round_robin() {
     }
 }
 
+/// grpc-java began each new schedule anew, so that where addresses changed often, a server of little
+/// weight never had a turn.
+#[test]
+fn sets_that_are_made_anew_all_the_time_leave_the_shares_as_they_are() {
+    let chooser = chooser(Strategy::WeightedRoundRobin);
+    let mut counts = [0; 3];
+    for _ in 0..160 {
+        let set = chooser.set(members(&[10, 1, 5]), 3);
+        counts[chooser.pick(&set, None, &Fake::idle(3), None).at] += 1;
+    }
+    assert_eq!(counts, [100, 10, 50]);
+}
+
 /// Caddy reckons the turn over the weights of all servers and then counts through those that are
 /// there, so that one that is away shifts the shares of the others.
 #[test]
@@ -163,7 +176,7 @@ fn a_server_that_is_away_leaves_the_shares_of_the_others_as_they_are() {
     let chooser = chooser(Strategy::WeightedRoundRobin);
     let mut there = members(&[3, 5, 1, 2]);
     there.remove(1);
-    let set = chooser.set(there);
+    let set = chooser.set(there, 4);
     let mut counts = [0; 3];
     for _ in 0..60 {
         counts[chooser.pick(&set, None, &Fake::idle(4), None).at] += 1;
