@@ -68,6 +68,20 @@ fn a_hung_server_holds_up_less_than_one_of_a_thousand() {
     }
 }
 
+#[test]
+fn a_new_server_that_hangs_is_tried_by_one_request_and_not_by_a_crowd() {
+    let mut plans = vec![Plan::plain(); 11];
+    plans[10] = Plan::plain().fault(Fault::Hung, 0, 10);
+    let world = World::new(13, &plans, (1, 10), decay(10));
+    world.sim.block_on(async {
+        world.load(1000.0, secs(1)).await;
+        world.pools[0].add_server(world.stations[10].server()).expect("the pool is open");
+        world.load(1000.0, secs(4)).await;
+        world.finish().await;
+    });
+    assert_eq!(world.stations[10].came(1, 4), 1);
+}
+
 /// After how many seconds the first server has 8 % of the requests again, two seconds taken
 /// together. They would be 10 % if it had always been well.
 fn back(world: &World, healed: u64, end: u64) -> Option<u64> {
