@@ -8,10 +8,10 @@ use crate::server::ServerId;
 
 /// A strategy of your own, given to [`Builder::balancer`](crate::Builder::balancer).
 ///
-/// It is asked once for each connection that a request needs, on the task of the request. What it
-/// sees is its own: it may take its time, call the pool, or panic, and holds up nobody but its
-/// caller. Its choice is a wish: if the server has nothing to give, the pool looks at the others,
-/// as after any strategy.
+/// It is asked each time a request looks for a connection, unless the request names its server, and
+/// on the task of the request. What it sees is its own: it may take its time, call the pool, or
+/// panic, and holds up nobody but its caller. Its choice is a wish: if the server has nothing to
+/// give, the pool looks at the others, as after any strategy.
 ///
 /// ```
 /// use evenkeel::{Balancer, Candidates, Pool, Select};

@@ -134,14 +134,17 @@ impl fmt::Display for Explanation {
             write!(f, "{:>8}  ", Short(server.response_peak))?;
             write!(f, "{:>8}  ", Short(server.connect_cost))?;
             match server.cost {
+                Some(cost) if cost >= 1e6 => write!(f, "{cost:>9.1e}")?,
                 Some(cost) => write!(f, "{cost:>9.3}")?,
                 None => write!(f, "{:>9}", "-")?,
             }
-            f.write_str(if server.is_compared { "  compared" } else { "" })?;
-            match (server.exclusion, server.is_full) {
-                (Some(why), _) => writeln!(f, "  ({why})")?,
-                (None, true) => writeln!(f, "  full")?,
-                (None, false) => writeln!(f)?,
+            let compared = server.is_compared.then_some("compared");
+            let full = server.is_full.then_some("full");
+            let marks: Vec<&str> = compared.into_iter().chain(full).collect();
+            match server.exclusion {
+                Some(why) => writeln!(f, "  ({why})")?,
+                None if marks.is_empty() => writeln!(f)?,
+                None => writeln!(f, "  {}", marks.join(", "))?,
             }
         }
         Ok(())
@@ -157,5 +160,54 @@ impl fmt::Display for Short {
             Some(time) => f.pad(&format!("{:.1} ms", time.as_secs_f64() * 1e3)),
             None => f.pad("-"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(id: u64, url: &str) -> ServerReport {
+        ServerReport {
+            id: ServerId(id),
+            url: url.to_owned(),
+            weight: 1,
+            tier: 0,
+            in_flight: 3,
+            waiting: 0,
+            idle: 2,
+            is_full: false,
+            response_peak: Some(Duration::from_micros(12_340)),
+            connect_cost: Some(Duration::ZERO),
+            cost: Some(4.936e7),
+            is_compared: true,
+            exclusion: None,
+        }
+    }
+
+    #[test]
+    fn it_is_shown_as_a_table_with_the_choice_marked() {
+        let drained = ServerReport {
+            weight: 0,
+            cost: None,
+            response_peak: None,
+            is_compared: false,
+            exclusion: Some(Exclusion::Drained),
+            ..server(12, "http://b")
+        };
+        let full = ServerReport { is_full: true, ..server(3, "http://c/base") };
+        let explanation = Explanation {
+            strategy: "PeakEwma".to_owned(),
+            verdict: Verdict::Take(ServerId(1)),
+            servers: vec![server(1, "http://a"), drained, full],
+        };
+        let table = "\
+PeakEwma: to server 1, on an idle connection
+    id  server         weight  load  waiting  idle  response   connect       cost
+>    1  http://a            1     3        0     2   12.3 ms    0.0 ms      4.9e7  compared
+    12  http://b            0     3        0     2         -    0.0 ms          -  (weight 0)
+     3  http://c/base       1     3        0     2   12.3 ms    0.0 ms      4.9e7  compared, full
+";
+        assert_eq!(explanation.to_string(), table);
     }
 }

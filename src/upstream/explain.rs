@@ -94,19 +94,13 @@ fn offer(backend: &Arc<Backend>, wish: &Wish<'_>) -> Option<Verdict> {
 
 /// The lowest tier with a server that this caller may get.
 fn best_tier(search: &Search<'_>) -> Option<u8> {
-    let entries = search.roster.entries();
-    let tag = search.wish.select.tag.as_ref().filter(|tag| tag.is_required);
-    let fits = entries.iter().enumerate().filter(|(at, entry)| {
-        entry.is_eligible()
-            && !search.is_barred(*at)
-            && tag.is_none_or(|tag| entry.terms.tags.contains(&tag.name))
-    });
+    let entries = search.roster.entries().iter().enumerate();
+    let fits = entries.filter(|(at, entry)| search.allows(entry) && !search.is_barred(*at));
     fits.map(|(_, entry)| entry.terms.tier).min()
 }
 
 fn exclusion(search: &Search<'_>, at: usize, best_tier: Option<u8>) -> Option<Exclusion> {
     let entry = &search.roster.entries()[at];
-    let select = search.wish.select;
     if search.wish.server.is_some_and(|named| named != entry.id()) {
         return Some(Exclusion::NotNamed);
     }
@@ -119,8 +113,7 @@ fn exclusion(search: &Search<'_>, at: usize, best_tier: Option<u8>) -> Option<Ex
     if !entry.is_eligible() {
         return Some(Exclusion::Drained);
     }
-    let tag = select.tag.as_ref().filter(|tag| tag.is_required);
-    if tag.is_some_and(|tag| !entry.terms.tags.contains(&tag.name)) {
+    if !search.allows(entry) {
         return Some(Exclusion::Untagged);
     }
     (Some(entry.terms.tier) != best_tier).then_some(Exclusion::Tier)

@@ -75,6 +75,9 @@ impl Directory {
 
     /// The choice of the user's own balancer.
     pub(super) fn ask(&self, balancer: &dyn Balancer, wish: &Wish<'_>) -> Option<ServerId> {
+        if wish.server.is_some() {
+            return None;
+        }
         let lineup = self.roster.with(|roster| {
             let search = Search { directory: self, roster, wish, advice: None, ahead: None };
             let tiers = search.tiers().ok()?;
@@ -119,7 +122,7 @@ impl<'a> Search<'a> {
         }
         for id in [wish.select.prefer, self.advice].into_iter().flatten() {
             let wanted = roster.position(id).filter(|&at| !self.is_barred(at));
-            let wanted = wanted.map(|at| &roster.entries()[at]).filter(|entry| entry.is_eligible());
+            let wanted = wanted.map(|at| &roster.entries()[at]).filter(|entry| self.allows(entry));
             if wanted.is_some_and(|entry| offer(&entry.backend)) {
                 return Ok(Found::Given);
             }
@@ -145,6 +148,12 @@ impl<'a> Search<'a> {
             return Err(Nobody::Empty);
         }
         tiers.filter(|tiers| !tiers.0.is_empty()).ok_or(nobody)
+    }
+
+    /// Whether the server may be picked at all, and has the tag if one is required.
+    pub(super) fn allows(&self, entry: &Entry) -> bool {
+        let required = self.wish.select.tag.as_ref().filter(|tag| tag.is_required);
+        entry.is_eligible() && required.is_none_or(|tag| entry.terms.tags.contains(&tag.name))
     }
 
     #[inline]

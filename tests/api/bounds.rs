@@ -12,8 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use evenkeel::rt::sim::Sim;
 use evenkeel::{
-    Body, Builder, Checkout, Config, ConnectionInfo, Driver, Error, LeasedBody, Metrics, Pool,
-    ResponseInfo, Runtime, Select, Server, ServerId, ServerStats, ShutdownReport,
+    Balancer, Body, Builder, Checkout, Config, ConnectionInfo, Driver, Error, Explanation,
+    LeasedBody, Metrics, Pool, ResponseInfo, Runtime, Select, Server, ServerId, ServerStats,
+    ShutdownReport, Strategy,
 };
 use http::Request;
 use http_body::Frame;
@@ -40,6 +41,9 @@ const _: fn() = || {
     shared::<ResponseInfo>();
     shared::<ConnectionInfo>();
     shared::<ShutdownReport>();
+    shared::<Strategy>();
+    shared::<Explanation>();
+    shared::<Box<dyn Balancer>>();
 
     owned::<Pool>();
     owned::<Checkout>();

@@ -143,6 +143,10 @@ fn a_preferred_server_is_taken_if_it_has_something_and_an_excluded_one_never() {
             let none = Select::new().exclude(one).exclude(two).exclude(three);
             let error = pool.checkout(none).await.expect_err("nobody is left");
             assert_eq!(error.kind(), ErrorKind::NoServers);
+            // A tag that is required is required of the preferred one, too.
+            pool.add_server(world.at(0).tag("a")).unwrap();
+            let tagged = pool.checkout(Select::new().prefer(three).tag("a")).await.unwrap();
+            assert_eq!(tagged.server_id(), one);
             let both = Select::new().server(two).exclude(two);
             let error = pool.checkout(both).await.expect_err("a contradiction");
             assert_eq!(error.kind(), ErrorKind::NoServers);

@@ -156,8 +156,8 @@ fn equal_weights_degrade_to_round_robin() {
     }
 }
 
-/// grpc-java began each new schedule anew, so that where addresses changed often, a server of little
-/// weight never had a turn.
+/// grpc-java began each new schedule anew, so that where addresses changed often, a server of
+/// little weight never had a turn.
 #[test]
 fn sets_that_are_made_anew_all_the_time_leave_the_shares_as_they_are() {
     let chooser = chooser(Strategy::WeightedRoundRobin);
