@@ -56,10 +56,10 @@ fn a_crash_costs_no_request() {
 #[test]
 fn flapping_costs_next_to_no_request() {
     for strategy in ALL {
-        let flapping = (1..4).map(|n| 2 * n - 1);
+        let flapping = (1..3).map(|n| 2 * n - 1);
         let plan = flapping.fold(Plan::plain(), |plan, at| plan.fault(Fault::Down, at, at + 1));
-        let world = run(strategy, &first(plan), 8);
-        let outcome = told("flapping", strategy, &world, 0, 8);
+        let world = run(strategy, &first(plan), 5);
+        let outcome = told("flapping", strategy, &world, 0, 5);
         // A request that is cut on a connection of its own is not sent again: for all the client
         // knows, it is what made the server close.
         assert!(outcome.ok_percent() >= 99.95, "{strategy}: {outcome:?}");
@@ -92,16 +92,16 @@ fn a_server_that_comes_back_slowly_is_spared_by_those_who_look_at_its_load() {
 fn all_servers_come_back_at_once_and_none_is_overrun() {
     for strategy in ALL {
         let plans = [const { Plan::plain() }; 10].map(|plan| plan.fault(Fault::Hung, 1, 3));
-        let world = run(strategy, &plans, 7);
+        let world = run(strategy, &plans, 6);
         let at_once = told("all come back", strategy, &world, 3, 4);
-        let later = told("thereafter", strategy, &world, 4, 7);
+        let later = told("thereafter", strategy, &world, 4, 6);
         for outcome in [at_once, later] {
             assert_eq!(outcome.ok_percent(), 100.0, "{strategy}");
             assert!(outcome.p99() <= 1.25 * CALM, "{strategy}: {outcome:?}");
         }
         for server in 0..10 {
-            let share = world.share(server, 4, 7);
-            assert!((7.0..14.0).contains(&share), "{strategy}: server {server} has {share:.1} %");
+            let share = world.share(server, 4, 6);
+            assert!((5.0..17.0).contains(&share), "{strategy}: server {server} has {share:.1} %");
         }
     }
 }

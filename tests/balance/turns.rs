@@ -32,7 +32,7 @@ impl<'a> Turns<'a> {
             self.ideal[*n] += count as f64 / present.len() as f64;
         }
         for _ in 0..count {
-            assert!(request(&self.world.pools[0], 0).await.expect("an answer"));
+            assert!(request(&self.world.pools[0], None).await.expect("an answer"));
         }
         self.check();
     }

@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) stations: Vec<Arc<Station>>,
     /// None of them sees what the others do.
     pub(crate) pools: Vec<Pool>,
+    /// The strategy asks which client a request comes from.
+    asks: bool,
     rng: RefCell<Rng>,
     samples: Arc<Mutex<Vec<Sample>>>,
 }
@@ -66,7 +68,10 @@ impl World {
             builder.build().expect("a valid pool")
         };
         let pools = (0..clients).map(pool).collect();
-        Self { sim, began, stations, pools, rng: RefCell::new(rng), samples: Arc::default() }
+        let strategy = config.load_balance_strategy;
+        let asks = matches!(strategy, Strategy::IpHash | Strategy::BoundedLoadHash);
+        let (rng, samples) = (RefCell::new(rng), Arc::default());
+        Self { sim, began, stations, pools, asks, rng, samples }
     }
 
     /// Sends `rate` requests a second, each when it is due, until so long after the beginning.
@@ -85,11 +90,11 @@ impl World {
                 let mut rng = self.rng.borrow_mut();
                 (rng.usize(..self.pools.len()), rng.u32(..CLIENTS))
             };
-            self.send(self.pools[pool].clone(), client, due);
+            self.send(self.pools[pool].clone(), self.asks.then_some(client), due);
         }
     }
 
-    fn send(&self, pool: Pool, client: u32, due: Duration) {
+    fn send(&self, pool: Pool, client: Option<u32>, due: Duration) {
         let number = {
             let mut samples = self.lock();
             samples.push(Sample { due, took: None, ok: false });
@@ -140,10 +145,12 @@ fn lock(samples: &Mutex<Vec<Sample>>) -> MutexGuard<'_, Vec<Sample>> {
     samples.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A request of this client. Whether it was answered, and not by a server's error.
-pub(crate) async fn request(pool: &Pool, client: u32) -> Result<bool, Error> {
+/// A request, of this client if it matters. Whether it was answered, and not by a server's error.
+pub(crate) async fn request(pool: &Pool, client: Option<u32>) -> Result<bool, Error> {
     let mut request = Request::new(Body::empty());
-    request.extensions_mut().insert(Select::new().hash_key(client.to_le_bytes()));
+    if let Some(client) = client {
+        request.extensions_mut().insert(Select::new().hash_key(client.to_le_bytes()));
+    }
     let response = pool.send(request).await?;
     let ok = !response.status().is_server_error();
     response.into_body().bytes().await?;
