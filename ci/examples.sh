@@ -26,14 +26,33 @@ if ! awk '$1 ~ /^http:/ && $5 > 0 { down++ } END { exit down != 1 }' <<<"$output
     exit 1
 fi
 
+# A tenth of a second for each strategy: all of them are there, and nothing fails where it need not.
+for scenario in equal refuses; do
+    echo "example balancing, $scenario"
+    output=$(cargo run --quiet --release --example balancing -- --scenario "$scenario" \
+        --seconds 0.1 --rate 500)
+    echo "$output"
+    if ! awk -F'|' '$3 ~ /^ [0-9]/ { rows++; bad += $3 < 90 } END { exit rows != 8 || bad }' \
+        <<<"$output"; then
+        echo "a strategy is missing, or requests failed"
+        exit 1
+    fi
+done
+
 # Wrong arguments end in failure and a message, not in a panic.
-for wrong in --requests=0 --concurrency=x --nonsense ftp://x; do
-    if message=$(cargo run --quiet --release --example quickstart -- "$wrong" 2>&1); then
-        echo "quickstart $wrong should fail"
+refuses() {
+    if message=$(cargo run --quiet --release --example "$1" -- "$2" 2>&1); then
+        echo "$1 $2 should fail"
         exit 1
     fi
     if grep -q panicked <<<"$message"; then
-        echo "quickstart $wrong panicked: $message"
+        echo "$1 $2 panicked: $message"
         exit 1
     fi
+}
+for wrong in --requests=0 --concurrency=x --nonsense ftp://x; do
+    refuses quickstart "$wrong"
+done
+for wrong in --seconds=0 --rate=x --scenario=nonsense --nonsense; do
+    refuses balancing "$wrong"
 done

@@ -20,6 +20,8 @@ use crate::measure::cpu_time;
 use crate::options::Arguments;
 use crate::pin_thread;
 
+pub(crate) use self::pool::{Clock, builder};
+
 /// How many connections each pool holds.
 const CONNECTIONS: usize = 64;
 
@@ -34,18 +36,18 @@ type Entry = (&'static str, fn() -> io::Result<Box<dyn Cycle>>);
 
 const ALL: &[Entry] = &[
     ("nothing: the loop itself", || Ok(Box::new(others::Nothing))),
-    ("evenkeel, `checkout`", || Ok(Box::new(pool::Evenkeel::new(pool::Clock::Coarse, 1)?))),
+    ("evenkeel, `checkout`", || Ok(Box::new(pool::Evenkeel::new(Clock::Coarse, 1)?))),
     ("evenkeel, `try_checkout`", || {
-        Ok(Box::new(pool::Try(pool::Evenkeel::new(pool::Clock::Coarse, 1)?)))
+        Ok(Box::new(pool::Try(pool::Evenkeel::new(Clock::Coarse, 1)?)))
     }),
     ("evenkeel, `checkout`, four servers", || {
-        Ok(Box::new(pool::Evenkeel::new(pool::Clock::Coarse, 4)?))
+        Ok(Box::new(pool::Evenkeel::new(Clock::Coarse, 4)?))
     }),
     ("evenkeel, `checkout`, a timer without a coarse clock", || {
-        Ok(Box::new(pool::Evenkeel::new(pool::Clock::Precise, 1)?))
+        Ok(Box::new(pool::Evenkeel::new(Clock::Precise, 1)?))
     }),
     ("evenkeel, `checkout`, a clock that costs nothing", || {
-        Ok(Box::new(pool::Evenkeel::new(pool::Clock::Still, 1)?))
+        Ok(Box::new(pool::Evenkeel::new(Clock::Still, 1)?))
     }),
     ("crossbeam `ArrayQueue`", || Ok(Box::new(others::Bounded::new()))),
     ("crossbeam `SegQueue`", || Ok(Box::new(others::Unbounded::new()))),

@@ -5,17 +5,19 @@
 //! evenkeel-bench run CLIENT [--port P] [--concurrency 64] [--body 13] [--requests N]
 //! evenkeel-bench serve      [--port P] [--core N]
 //! evenkeel-bench checkout   [--threads 1,2] [--think 0] [--rounds 5] [--operations 1000000]
+//! evenkeel-bench pick       [--servers 10,100,1000,10000] [--operations 1000000] [--only STRATEGY]
 //! evenkeel-bench list
 //! ```
 //!
-//! See the README for what the figures mean, and `instructions.sh` and `syscalls.sh` for the two
-//! that hardly vary.
+//! See the README for what the figures mean, and `instructions.sh`, `pick.sh` and `syscalls.sh`
+//! for those that hardly vary.
 
 mod allocations;
 mod checkout;
 mod clients;
 mod measure;
 mod options;
+mod pick;
 mod server;
 mod table;
 mod wire;
@@ -44,11 +46,12 @@ fn main() -> ExitCode {
             server::serve(arguments.value("--port", 9001))
         }
         "checkout" => checkout::compare(&Arguments::new(words)),
+        "pick" => pick::compare(&Arguments::new(words)),
         "list" => {
             ALL.iter().for_each(|client| println!("{}", client.name));
             Ok(())
         }
-        _ => Err(io::Error::other("say what to do: table, run, serve, checkout or list")),
+        _ => Err(io::Error::other("say what to do: table, run, serve, checkout, pick or list")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

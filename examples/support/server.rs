@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server on std threads: one thread per connection, one answer for every `GET`.
+//! A small HTTP/1.1 server on std threads: one thread per connection, `GET` only.
 
 #![expect(
     clippy::disallowed_methods,
@@ -15,9 +15,13 @@ use std::thread::{self, JoinHandle};
 
 use socket2::{Domain, Socket, Type};
 
+/// Answers a request for this path. If it fails, the connection ends.
+pub(crate) type Answer = dyn Fn(&TcpStream, &str) -> io::Result<()> + Send + Sync;
+
 /// A server on a loopback port; it stops when dropped.
 pub(crate) struct MiniServer {
     addr: SocketAddr,
+    answer: Arc<Answer>,
     shared: Arc<Mutex<State>>,
     acceptor: Option<JoinHandle<()>>,
     /// Bound and never listening: a stopped server's port is given to nobody else.
@@ -32,13 +36,21 @@ struct State {
 }
 
 impl MiniServer {
-    /// Starts a server on a free port.
+    /// Starts a server on a free port that says what it was asked for.
     pub(crate) fn start() -> io::Result<Self> {
+        Self::answering(|stream, path| ok(stream, &format!("You asked for {path}.\n")))
+    }
+
+    /// Starts a server on a free port that answers as told.
+    pub(crate) fn answering(
+        answer: impl Fn(&TcpStream, &str) -> io::Result<()> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let port = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         port.set_reuse_address(true)?;
         port.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
         let addr = port.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let mut server = Self { addr, shared: Arc::default(), acceptor: None, _port: port };
+        let (answer, shared) = (Arc::new(answer), Arc::default());
+        let mut server = Self { addr, answer, shared, acceptor: None, _port: port };
         server.restart()?;
         Ok(server)
     }
@@ -73,8 +85,8 @@ impl MiniServer {
         if self.acceptor.is_none() {
             let listener = TcpListener::bind(self.addr)?;
             lock(&self.shared).stopping = false;
-            let shared = self.shared.clone();
-            self.acceptor = Some(thread::spawn(move || accept(&listener, &shared)));
+            let (answer, shared) = (self.answer.clone(), self.shared.clone());
+            self.acceptor = Some(thread::spawn(move || accept(&listener, &answer, &shared)));
         }
         Ok(())
     }
@@ -90,13 +102,13 @@ fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
     shared.lock().expect("no thread panics while it holds the lock")
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Mutex<State>>) {
+fn accept(listener: &TcpListener, answer: &Arc<Answer>, shared: &Arc<Mutex<State>>) {
     let mut threads = Vec::new();
     while let Some((id, stream)) = next(listener, shared) {
-        let shared = shared.clone();
+        let (answer, shared) = (answer.clone(), shared.clone());
         threads.push(thread::spawn(move || {
             // A client that goes away is no fault of the server's.
-            serve(&stream).ok();
+            serve(&stream, &*answer).ok();
             lock(&shared).sockets.remove(&id);
         }));
     }
@@ -124,7 +136,7 @@ fn next(listener: &TcpListener, shared: &Mutex<State>) -> Option<(u64, TcpStream
     }
 }
 
-fn serve(mut stream: &TcpStream) -> io::Result<()> {
+fn serve(stream: &TcpStream, answer: &Answer) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
@@ -138,10 +150,14 @@ fn serve(mut stream: &TcpStream) -> io::Result<()> {
             }
         }
         line.clear();
-        let body = format!("You asked for {path}.\n");
-        let length = body.len();
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain";
-        stream.write_all(format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes())?;
+        answer(stream, &path)?;
     }
     Ok(())
+}
+
+/// Answers with this text.
+pub(crate) fn ok(mut stream: &TcpStream, body: &str) -> io::Result<()> {
+    let length = body.len();
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain";
+    stream.write_all(format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes())
 }

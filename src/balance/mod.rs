@@ -130,8 +130,8 @@ pub(crate) struct Choice {
     pub(crate) at: usize,
     /// It is to be waited at even if another one has something to give.
     pub(crate) is_sticky: bool,
-    /// Where to look on if it has nothing to give.
-    pub(crate) next: usize,
+    /// Where to look on if it has nothing to give; `None` leaves that to the next turn.
+    next: Option<usize>,
 }
 
 /// A strategy, and what it keeps from one pick to the next.
@@ -206,7 +206,7 @@ impl Chooser {
     ) -> Choice {
         match &set.tables {
             Tables::Turns => self.round_robin(set, ahead),
-            Tables::Schedule(schedule) => in_turn(set, schedule.pick(&self.turns, ahead)),
+            Tables::Schedule(schedule) => in_turn(schedule.pick(&self.turns, ahead)),
             Tables::Alias(alias) => {
                 let mut throw = self.dice.throw(ahead);
                 let at = match self.strategy {
@@ -234,7 +234,7 @@ impl Chooser {
                     }
                     _ => ip_hash::pick(set, owners, key, view),
                 };
-                Choice { at, is_sticky: true, next: at }
+                Choice { at, is_sticky: true, next: Some(at) }
             }
         }
     }
@@ -244,26 +244,33 @@ impl Chooser {
         let count = set.members.len();
         // A single server needs no turns, and no word that all threads write to.
         if count == 1 {
-            return in_turn(set, 0);
+            return in_turn(0);
         }
         let turn = self.turns.next(ahead);
         #[expect(clippy::cast_possible_truncation, reason = "it is below their number")]
-        in_turn(set, (turn % count as u64) as usize)
+        in_turn((turn % count as u64) as usize)
+    }
+
+    /// Where to look on, the choice having nothing to give. What goes in turns takes another turn:
+    /// were it the server after this one, without being its turn, that one would get this one's
+    /// share on top of its own for as long as it takes.
+    pub(crate) fn look_on(&self, set: &Set, choice: Choice, ahead: Option<&Ahead>) -> usize {
+        choice.next.unwrap_or_else(|| match &set.tables {
+            Tables::Schedule(schedule) => schedule.pick(&self.turns, ahead),
+            _ => self.round_robin(set, ahead).at,
+        })
     }
 }
 
-/// If it has nothing to give, the next one is asked.
 #[inline]
-fn in_turn(set: &Set, at: usize) -> Choice {
-    let next = if at + 1 == set.members.len() { 0 } else { at + 1 };
-    Choice { at, is_sticky: false, next }
+fn in_turn(at: usize) -> Choice {
+    Choice { at, is_sticky: false, next: None }
 }
 
-/// If it has nothing to give, any other is asked: were it always the next one, that would get the
-/// other's share on top of its own.
+/// If it has nothing to give, any other is asked.
 #[inline]
 fn drawn(set: &Set, at: usize, throw: &mut Throw) -> Choice {
-    Choice { at, is_sticky: false, next: throw.below(set.members.len()) }
+    Choice { at, is_sticky: false, next: Some(throw.below(set.members.len())) }
 }
 
 impl fmt::Debug for Chooser {

@@ -213,7 +213,8 @@ impl<'a> Search<'a> {
         offer: &mut impl FnMut(&'a Arc<Backend>) -> bool,
     ) -> Option<Found<'a>> {
         let count = set.members().len();
-        let others = (choice.next..count).chain(0..choice.next).filter(|&at| at != choice.at);
+        let next = self.directory.chooser.look_on(set, choice, self.ahead.as_ref());
+        let others = (next..count).chain(0..next).filter(|&at| at != choice.at);
         // Who will not wait wants to know of every idle connection.
         let looks = if self.wish.may_dial { LOOKS } else { count };
         let mut soonest = first.map(|first| (Promise::of(&first.backend), &first.backend));

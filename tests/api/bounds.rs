@@ -102,7 +102,7 @@ fn loans_bodies_and_futures_are_small() {
         ("LeasedBody", size_of::<LeasedBody<'_>>(), 32),
         ("get", size_of_val(&pool.get("/")), 2048),
         ("send", size_of_val(&pool.send(Request::new(Body::empty()))), 2048),
-        ("checkout", size_of_val(&pool.checkout(Select::new())), 1024),
+        ("checkout", size_of_val(&pool.checkout(Select::new())), 1280),
         ("shutdown", size_of_val(&pool.shutdown(Duration::ZERO)), 512),
     ];
     for (name, size, bound) in sizes {

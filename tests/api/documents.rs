@@ -12,7 +12,7 @@ fn code_spans(text: &str) -> impl Iterator<Item = &str> {
 fn place_of(span: &str) -> Option<(String, &str)> {
     let (root, rest) = span.split_once("::")?;
     let (folder, rest) = match root {
-        "it" | "api" => (format!("tests/{root}/"), rest),
+        "it" | "api" | "balance" => (format!("tests/{root}/"), rest),
         "loom" => ("loom-tests/tests/".to_owned(), rest),
         "src" => ("src/".to_owned(), rest),
         "descriptors" => ("tests/".to_owned(), span),

@@ -8,14 +8,19 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use evenkeel::{
-    BoxFuture, Connector, Liveness, Pool, Resolve, Runtime, Select, Server, Sleep, Target, Timer,
-    Transport,
+    BoxFuture, Builder, Connector, Liveness, Pool, Resolve, Runtime, Select, Server, Sleep, Target,
+    Timer, Transport,
 };
 use futures_io::{AsyncRead, AsyncWrite};
 
 use super::others::at_once;
 use super::{CONNECTIONS, Cycle};
 use crate::measure::now;
+
+/// A builder of pools over transports in memory.
+pub(crate) fn builder(clock: Clock) -> Builder {
+    Pool::builder().runtime(clock.runtime())
+}
 
 /// A pool all of whose connections are idle.
 pub(super) struct Evenkeel {
@@ -29,7 +34,7 @@ pub(super) struct Try(pub(super) Evenkeel);
 impl Evenkeel {
     /// Opens the connections, as many to each server, and gives them back.
     pub(super) fn new(clock: Clock, servers: usize) -> io::Result<Self> {
-        let mut pool = Pool::builder().runtime(clock.runtime()).max_idle_connections(CONNECTIONS);
+        let mut pool = builder(clock).max_idle_connections(CONNECTIONS);
         for port in 0..servers {
             let url = format!("http://127.0.0.1:{}", 8000 + port);
             pool = pool.server(Server::new(url).map_err(io::Error::other)?);
@@ -62,7 +67,7 @@ impl Cycle for Try {
 
 /// What time it is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Clock {
+pub(crate) enum Clock {
     /// That of `Runtime::async_io`: ages by the system's coarse clock.
     Coarse,
     /// The system's precise clock alone, as with a timer of one's own.

@@ -57,11 +57,13 @@ impl Clock {
         let mut state = lock(&self.state);
         let now = state.now.max(to);
         state.now = now;
-        let later = state.sleepers.split_off(&(now, u64::MAX));
-        let due = std::mem::replace(&mut state.sleepers, later);
+        let mut due = Vec::new();
+        while let Some(first) = state.sleepers.first_entry().filter(|first| first.key().0 <= now) {
+            due.push(first.remove());
+        }
         // A waker is foreign code: it must not run under the lock.
         drop(state);
-        due.into_values().for_each(Waker::wake);
+        due.into_iter().for_each(Waker::wake);
     }
 
     /// Moves to the next deadline. False if nobody sleeps.
