@@ -52,13 +52,15 @@ pub(super) const fn places(count: usize) -> usize {
     if count < NARROW { count } else { NARROW + groups(count) }
 }
 
-/// The word that a thread begins with. Most sets have one word or two: for them there is a branch
-/// that is foreseen, in place of a division that everything else would wait for.
+/// The word that a thread begins with. Most sets have one word or two, and most threads a number
+/// below that of the words if there are more: for them there is a branch that is foreseen, in place
+/// of a division that everything else would wait for.
 #[inline]
 pub(super) const fn nth(hint: usize, words: usize) -> usize {
     match words {
         1 => 0,
         2 => hint % 2,
+        _ if hint < words => hint,
         _ => hint % words,
     }
 }
