@@ -79,7 +79,7 @@
 //!
 //! # Safety and correctness
 //!
-//! `unsafe` is in four files of the lock-free core, and nowhere else. Every file of that core has
+//! `unsafe` is in five files of the lock-free core, and nowhere else. Every file of that core has
 //! models that [loom](https://docs.rs/loom) runs under each interleaving up to two or three
 //! preemptions (one in the largest), and seeded bugs that the models must find. The pool as a
 //! whole is tested in virtual time, with requests dropped at every await, and over real sockets;

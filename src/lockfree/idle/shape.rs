@@ -16,13 +16,14 @@ pub(super) const MOST_WORDS: usize = 1_058;
 #[cfg(not(evenkeel_loom))]
 pub(super) const FIRST: usize = 2;
 
-// So small in the models that they come to the second group.
+// So small in the models that they come to the second group, and to a segment of words that begins
+// in the middle of a group, as some do.
 #[cfg(evenkeel_loom)]
 pub const PER_WORD: usize = 2;
 #[cfg(evenkeel_loom)]
 pub const NARROW: usize = 2;
 #[cfg(evenkeel_loom)]
-pub(super) const GROUP: usize = 2;
+pub(super) const GROUP: usize = 3;
 #[cfg(evenkeel_loom)]
 pub(super) const MOST_WORDS: usize = 6;
 #[cfg(evenkeel_loom)]
