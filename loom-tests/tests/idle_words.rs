@@ -97,6 +97,15 @@ models! {
         assert_eq!(idle.len(), 0);
     }
 
+    /// What the owner of the line has not seen it does not take for seen.
+    fn a_word_is_made_as_the_flags_go(3) {
+        let idle = full(1);
+        let owner = spawn(&idle, Idle::unflag_waiters);
+        park(&idle, 0);
+        owner.join().unwrap();
+        assert!(idle.has_grown() == take(&idle).is_none());
+    }
+
     /// The flag is in the head too: one who has passed the narrow words before it was set there
     /// does not get what comes back after that.
     fn nobody_overtakes_the_line_in_a_wide_word(3) {
