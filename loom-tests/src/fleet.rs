@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Poll, Waker};
 
@@ -9,7 +10,6 @@ use evenkeel::lockfree::shrink::resize;
 use evenkeel::lockfree::ticket::{Granted, Permit, Ticket};
 use evenkeel::lockfree::total::Total;
 use loom::future::block_on;
-use loom::sync::Arc;
 use loom::thread::{self, JoinHandle};
 
 use crate::Plain;
@@ -48,11 +48,14 @@ struct Fleet {
     reclaimed: AtomicU64,
     total: Total<Box<Server>>,
     gates: Vec<Gate<Conn>>,
+    /// Loom fails an execution in which this is not dropped: so nobody keeps the fleet for ever.
+    _whole: loom::sync::Arc<()>,
 }
 
 /// One of them.
 #[derive(Clone, Debug)]
 pub struct Server {
+    /// Not loom's: it would try all orders in which handles are dropped, and they say nothing.
     fleet: Arc<Fleet>,
     at: usize,
 }
@@ -78,6 +81,7 @@ pub fn fleet<const N: usize>(limits: Limits, total: u32, words: usize) -> [Serve
         reclaimed: AtomicU64::new(0),
         total: Total::new(total),
         gates,
+        _whole: loom::sync::Arc::new(()),
     });
     std::array::from_fn(|at| Server { fleet: Arc::clone(&fleet), at })
 }
@@ -303,9 +307,9 @@ pub fn one_each() -> ([Server; 2], Parked<Conn>) {
 /// Closes a connection, whose socket is a variable that is written before.
 pub fn close_socket(
     held: Parked<Conn>,
-    socket: &std::sync::Arc<Plain<bool>>,
+    socket: &Arc<Plain<bool>>,
 ) -> impl FnOnce(&Server) + 'static {
-    let socket = std::sync::Arc::clone(socket);
+    let socket = Arc::clone(socket);
     move |server| {
         socket.set(false);
         server.close(held);
