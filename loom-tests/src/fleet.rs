@@ -103,11 +103,11 @@ impl Site for Server {
     }
 
     fn longest_idle_elsewhere(&self) -> Option<(Box<Self>, Candidate)> {
-        self.longest_idle(|at| at != self.at)
+        self.idle(|at| at != self.at).min_by_key(|(_, seen)| seen.since)
     }
 
-    fn longest_idle_anywhere(&self) -> Option<(Box<Self>, Candidate)> {
-        self.longest_idle(|_| true)
+    fn idle_anywhere(&self) -> Vec<(Box<Self>, Candidate)> {
+        self.idle(|_| true).collect()
     }
 
     fn is_any_above(&self) -> bool {
@@ -138,12 +138,10 @@ impl Server {
         self.fleet.gates.iter().enumerate().filter(|(at, _)| *at != self.at)
     }
 
-    fn longest_idle(&self, of: impl Fn(usize) -> bool) -> Option<(Box<Self>, Candidate)> {
-        let gates = self.fleet.gates.iter().enumerate().filter(|(at, _)| of(*at));
-        gates
-            .flat_map(|(at, gate)| gate.idle.parked().map(move |seen| (at, seen)))
-            .min_by_key(|(_, seen)| seen.since)
-            .map(|(at, seen)| (Box::new(Self { fleet: Arc::clone(&self.fleet), at }), seen))
+    fn idle(&self, of: impl Fn(usize) -> bool) -> impl Iterator<Item = (Box<Self>, Candidate)> {
+        let gates = self.fleet.gates.iter().enumerate().filter(move |(at, _)| of(*at));
+        let seen = gates.flat_map(|(at, gate)| gate.idle.parked().map(move |seen| (at, seen)));
+        seen.map(|(at, seen)| (Box::new(Self { fleet: Arc::clone(&self.fleet), at }), seen))
     }
 
     /// Runs `f` on a thread.

@@ -1,9 +1,10 @@
 //! Several servers and one total: who is served when something comes free.
 //!
-//! [`Gate::pair`] brings one server's waiters together with its own connections and room. What it
-//! cannot do alone is to take a permit of the total, which the servers share. That is done here,
-//! outside of any line's ownership, and iteratively: serving one server may free something for
-//! another, which is then served too, and the depth of the stack stays what it is.
+//! [`Gate::pair`](super::gate::Gate::pair) brings one server's waiters together with its own
+//! connections and room. What it cannot do alone is to take a permit of the total, which the
+//! servers share. That is done here, outside of any line's ownership, and iteratively: serving one
+//! server may free something for another, which is then served too, and the depth of the stack
+//! stays what it is.
 //!
 //! # A permit of the total
 //!
@@ -25,69 +26,18 @@
 //! its line in one step with the room in its ledger. A credit that finds nobody goes back. So
 //! neither half of a permit is ever held while waiting for the other.
 
-use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
-use super::gate::{Gate, Left};
+pub use self::site::{Dispose, Site};
+use super::gate::Left;
 use super::idle::{AfterPark, Candidate, Parked, Slot};
 use super::shrink::shed;
 use super::ticket::Permit;
 use super::total::{Need, Total};
 use super::waiters::Woken;
 
-/// A server, as seen from here.
-pub trait Site: Sized {
-    /// Its connections.
-    type Conn;
-
-    /// A shared pointer to it, made only off the hit path.
-    type Handle: Deref<Target = Self>;
-
-    /// A pointer to this server.
-    fn handle(&self) -> Self::Handle;
-
-    /// Its gate.
-    fn gate(&self) -> &Gate<Self::Conn>;
-
-    /// The total that it shares with others.
-    fn total(&self) -> &Total<Self::Handle>;
-
-    /// The longest idle connection of the other servers.
-    fn longest_idle_elsewhere(&self) -> Option<(Self::Handle, Candidate)>;
-
-    /// The longest idle connection of all servers.
-    fn longest_idle_anywhere(&self) -> Option<(Self::Handle, Candidate)>;
-
-    /// Calls [`Idle::fence`](super::idle::Idle::fence) on every other server.
-    fn fence_elsewhere(&self);
-
-    /// Whether any server has more connections open than it may.
-    fn is_any_above(&self) -> bool;
-
-    /// The time, in ticks. Asked only when somebody in line is given something.
-    fn tick(&self) -> u64;
-
-    /// Somebody waits while a grant is out: at this tick somebody is to call [`look`].
-    fn look_at(&self, tick: u64);
-
-    /// So many grants were taken back.
-    fn reclaimed(&self, grants: u32);
-
-    /// Closes a connection that was idle or has just come back.
-    fn dispose(&self, conn: Self::Conn, why: Dispose);
-}
-
-/// Why a good connection is closed here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dispose {
-    /// Its permit goes to another server.
-    Evicted,
-    /// More are open than may be, since a limit has shrunk.
-    Surplus,
-    /// Its server or the pool has been closed.
-    Shut,
-}
+mod site;
 
 /// Takes grants back that have been out for too long, if others wait for them.
 pub fn look<S: Site>(site: &S) {
@@ -246,7 +196,7 @@ impl<S: Site> Rounds<S> {
     pub(super) fn evict(
         &mut self,
         site: &S,
-        find: impl Fn() -> Option<(S::Handle, Candidate)>,
+        mut find: impl FnMut() -> Option<(S::Handle, Candidate)>,
         why: Dispose,
     ) -> bool {
         while let Some((other, seen)) = find() {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Wake, Waker};
 
 use super::*;
+use crate::lockfree::gate::Gate;
 use crate::lockfree::idle::Take;
 use crate::lockfree::permits::Limits;
 use crate::lockfree::ticket::{Granted, Ticket};
@@ -56,11 +57,11 @@ impl Site for Server {
     }
 
     fn longest_idle_elsewhere(&self) -> Option<(Box<Self>, Candidate)> {
-        self.longest_idle(|at| at != self.at)
+        self.idle(|at| at != self.at).min_by_key(|(_, seen)| seen.since)
     }
 
-    fn longest_idle_anywhere(&self) -> Option<(Box<Self>, Candidate)> {
-        self.longest_idle(|_| true)
+    fn idle_anywhere(&self) -> Vec<(Box<Self>, Candidate)> {
+        self.idle(|_| true).collect()
     }
 
     fn is_any_above(&self) -> bool {
@@ -96,11 +97,10 @@ fn touch(conn: &Conn) {
 }
 
 impl Server {
-    fn longest_idle(&self, of: impl Fn(usize) -> bool) -> Option<(Box<Self>, Candidate)> {
+    fn idle(&self, of: impl Fn(usize) -> bool) -> impl Iterator<Item = (Box<Self>, Candidate)> {
         (0..self.fleet.gates.len())
-            .filter(|at| of(*at))
+            .filter(move |at| of(*at))
             .flat_map(|at| self.fleet.gates[at].idle.parked().map(move |seen| (at, seen)))
-            .min_by_key(|(_, seen)| seen.since)
             .map(|(at, seen)| (Box::new(Self { fleet: self.fleet.clone(), at }), seen))
     }
 
