@@ -46,11 +46,12 @@ impl Claims {
             }
             let claims = u64::from(surplus > seen & CLAIMED);
             // Ordering: Release: what was parked before a refusal is seen by one who ends a claim
-            // later. Acquire, as above; on failure too.
+            // later. The load has acquired all there is: if others have been here since, and the
+            // value is the same, they were refused, and closed nothing. On failure as above.
             let swapped = self.word.compare_exchange_weak(
                 seen,
                 seen + claims,
-                Ordering::AcqRel,
+                Ordering::Release,
                 Ordering::Acquire,
             );
             match swapped {
