@@ -45,9 +45,10 @@ impl Claims {
                 return false;
             }
             let claims = u64::from(surplus > seen & CLAIMED);
+            // The load has acquired all that there is: if others have been here since, and the
+            // value is the same, they were refused, and have closed nothing.
             // Ordering: Release: what was parked before a refusal is seen by one who ends a claim
-            // later. The load has acquired all there is: if others have been here since, and the
-            // value is the same, they were refused, and closed nothing. On failure as above.
+            // later. On failure Acquire, as above.
             let swapped = self.word.compare_exchange_weak(
                 seen,
                 seen + claims,

@@ -58,6 +58,9 @@ pub(super) struct Rounds<S: Site> {
     /// until one of them has looked, after marking itself again, and found nothing: a mark may be
     /// out of date, so that to serve the first of the queue is not enough.
     pub(super) shown: bool,
+    /// A connection was out of its set, in our hands, while a limit may have shrunk. Its server is
+    /// among those to be looked at.
+    put_back: bool,
     /// Wakers and sockets are foreign code. If one panics, the permits are settled all the same,
     /// and everybody else is woken, before the panic goes on.
     panic: thread::Result<()>,
@@ -65,7 +68,7 @@ pub(super) struct Rounds<S: Site> {
 
 impl<S: Site> Rounds<S> {
     pub(super) fn new() -> Self {
-        Self { more: Vec::new(), shown: false, panic: Ok(()) }
+        Self { more: Vec::new(), shown: false, put_back: false, panic: Ok(()) }
     }
 
     pub(super) fn run(mut self, first: &S) {
@@ -132,11 +135,12 @@ impl<S: Site> Rounds<S> {
             if counts.closed {
                 freed += self.drain(site);
             }
-            // The line hid what is parked here. The look at the total comes after it was let go,
-            // as after a park.
-            if left.reopened && total.wants_parked() && !gate.idle.is_empty() {
+            // The line hid what is parked here, or we did. The look at the total comes after it
+            // was let go, as after a park.
+            let hidden = left.reopened || self.put_back;
+            if hidden && total.wants_parked() && !gate.idle.is_empty() {
                 self.trim(site);
-                self.shown |= total.is_starved();
+                self.shown |= left.reopened && total.is_starved();
             }
             if !left.lacks_total {
                 return freed;
@@ -215,9 +219,10 @@ impl<S: Site> Rounds<S> {
                 // Used and parked again. Others who looked meanwhile missed it, and we may find
                 // one that has been idle for longer when we look again.
                 Some(parked) => {
-                    match gate.idle.park(parked) {
-                        AfterPark::Quiet => {}
-                        AfterPark::Waiters | AfterPark::Closed => self.more.push(other),
+                    let after = gate.idle.park(parked);
+                    self.put_back |= site.total().may_be_passed();
+                    if after != AfterPark::Quiet || self.put_back {
+                        self.more.push(other);
                     }
                     self.shown |= site.total().is_starved();
                 }

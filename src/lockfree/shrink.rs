@@ -23,7 +23,8 @@
 //! ([`Idle::fence`](super::idle::Idle::fence)), and then the look at what is parked. The check-in
 //! parks with a read-modify-write on its idle word, and *then* looks for SHRINKING. If the park is
 //! first, it is in sight of the look; if the fence is first, the park acquires what came before it.
-//! The same holds for a line that is let go and shows what it hid. SHRINKING is taken down by one
+//! The same holds for a line that is let go and shows what it hid, and for one who looked for
+//! something to close and puts it back, since it has been used. SHRINKING is taken down by one
 //! who found no limit passed, which remains so until the next change, since no permit is given
 //! above a limit; and only if no limit has changed since.
 //!

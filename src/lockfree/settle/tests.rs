@@ -171,6 +171,28 @@ fn an_idle_connection_is_closed_for_another_server_the_oldest_first() {
     assert_conserved(servers);
 }
 
+/// The limit was lowered, and nothing idle found, while the connection was out of its set.
+#[test]
+fn what_an_eviction_puts_back_is_closed_if_it_is_too_much() {
+    let [one, two] = servers::<2>(2, 3);
+    let [parked, used] = [one.lease(), one.lease()];
+    check_in(&one, parked);
+    let seen = one.gate().idle.parked().next().expect("it is parked");
+    let again = one.lease();
+    check_in(&one, Parked { since: seen.since + 1, ..again });
+    one.gate().ledger.set_limits(Limits { open: 1, connecting: 1, waiting: 2 });
+    one.total().announce();
+    let mut finds = [(one.handle(), seen)].into_iter();
+    let mut rounds = Rounds::new();
+    assert!(!rounds.evict(&two, || finds.next(), Dispose::Evicted));
+    assert_eq!(one.gate().idle.len(), 1, "it was put back");
+    rounds.run(&two);
+    assert_eq!((one.gate().idle.len(), one.gate().ledger.counts().open), (0, 1));
+    assert!(!one.total().wants_check_ins(), "no limit is passed any more");
+    check_in(&one, used);
+    assert_conserved([one, two]);
+}
+
 #[test]
 fn each_server_without_any_is_given_one_by_a_busy_one() {
     let servers = servers::<3>(2, 2);
