@@ -42,6 +42,26 @@ models! {
         other.join().unwrap();
     }
 
+    /// The count is what it was before somebody else had the permit: only the swap tells.
+    fn a_taker_sees_the_socket_closed_that_came_and_went(3) {
+        let total = Arc::new(Total::<u32>::new(1));
+        let socket = Arc::new(Plain::new(false));
+        let other = spawn(&total, {
+            let socket = Arc::clone(&socket);
+            move |total| {
+                if total.take() {
+                    assert!(!socket.get());
+                }
+            }
+        });
+        if total.take() {
+            socket.set(true);
+            socket.set(false);
+            total.put(1);
+        }
+        other.join().unwrap();
+    }
+
     fn the_last_permit_to_come_back_shows_all_sockets_closed(3) {
         let total = Arc::new(Total::<u32>::new(2));
         assert!(total.take() && total.take());
@@ -140,9 +160,11 @@ models! {
         server.join().unwrap();
     }
 
-    /// Once the limit is announced, no permit is given by the one before.
+    /// Once the limit is announced, no permit is given by the one before. It is not the first one
+    /// to be announced: the mark alone is new.
     fn a_permit_is_taken_by_the_limit_that_was_announced(3) {
         let total = Arc::new(Total::<u32>::new(2));
+        total.announce();
         assert!(total.take());
         let taker = spawn(&total, Total::take);
         total.set_limit(1);
