@@ -5,7 +5,7 @@ use std::task::{Poll, Waker};
 use crate::Plain;
 use crate::threads::{self, JoinHandle, block_on, spawn};
 use evenkeel::lockfree::gate::Gate;
-use evenkeel::lockfree::idle::{Candidate, Parked, Slot, Take};
+use evenkeel::lockfree::idle::{Candidate, PER_WORD, Parked, Slot, Take};
 use evenkeel::lockfree::permits::Limits;
 use evenkeel::lockfree::settle::{self, Dispose, Site, check_in, close};
 use evenkeel::lockfree::shrink::resize;
@@ -266,7 +266,8 @@ pub fn look(ticket: &mut Ticket<Server>) -> Option<Granted<Server>> {
 }
 
 /// What must hold once all threads have ended and nothing is leased: nobody waits, and every
-/// permit belongs to a connection that is parked, and can be taken without the line.
+/// permit belongs to a connection that is parked, and can be taken without the line; and no cell is
+/// taken by anything else.
 #[track_caller]
 pub fn assert_at_rest<const N: usize>(servers: &[Server; N]) {
     let mut open = 0;
@@ -288,6 +289,9 @@ pub fn assert_at_rest<const N: usize>(servers: &[Server; N]) {
         }
         if !counts.closed {
             assert!(matches!(server.gate().idle.take(0), Take::Empty), "server {at}: still shut");
+            let cells = [(); PER_WORD].map(|()| server.gate().idle.reserve(0));
+            assert!(cells.iter().map(Slot::index).eq(0..PER_WORD), "server {at}: a cell is lost");
+            cells.into_iter().for_each(|cell| server.gate().idle.vacate(cell));
         }
     }
     assert_eq!(servers[0].total().in_use(), 0);

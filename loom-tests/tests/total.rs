@@ -174,6 +174,17 @@ models! {
         assert_eq!(total.in_use(), seen, "none was given after the change");
     }
 
+    /// Who sees a permit that was given by the new limit sees that limit, and closes nothing for it.
+    fn a_permit_comes_into_sight_with_the_limit_by_which_it_was_given(3) {
+        let total = Arc::new(Total::<u32>::new(1));
+        assert!(total.take());
+        let looker = spawn(&total, Total::surplus);
+        total.set_limit(2);
+        total.announce();
+        assert!(total.take());
+        assert_eq!(looker.join().unwrap(), 0);
+    }
+
     /// A server that found nothing, and a total that grows: one of them sees the other.
     fn a_mark_races_the_growth_of_the_total(3) {
         let total = Arc::new(Total::new(1));
@@ -183,6 +194,19 @@ models! {
         total.announce();
         let served = total.next();
         assert!(marker.join().unwrap() || served == Some((7, Need::More)));
+    }
+
+    /// The same, where no permit is free by the new limit either, but one may pass on.
+    fn a_mark_races_the_growth_of_the_total_to_what_is_in_use(3) {
+        let total = Arc::new(Total::new(0));
+        let marker = spawn(&total, |total| {
+            total.mark(Some(7), Need::More);
+            total.limit()
+        });
+        total.set_limit(1);
+        total.announce();
+        let served = total.pop();
+        assert!(marker.join().unwrap() == 1 || served == Some((7, Need::More)));
     }
 
     /// The permit that comes back is free by the new limit only, and neither side alone knows.
