@@ -210,4 +210,15 @@ models! {
         servers[0].check_in(held);
         assert_at_rest(&servers);
     }
+
+    /// The word is born with the flag of a line, and nobody may come into the line after that.
+    fn a_word_that_a_dial_has_made_is_opened(2) {
+        let [server] = servers::<1>(3, 3);
+        let [one, two] = [server.lease(), server.lease()];
+        let other = server.spawn(Server::use_once);
+        server.check_in(one);
+        other.join().unwrap();
+        server.check_in(two);
+        assert_at_rest(&[server]);
+    }
 }
