@@ -1,13 +1,18 @@
 //! Models of `lockfree/round.rs`: what is taken back goes to one other, and who has no place goes.
 #![cfg(evenkeel_loom)]
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use evenkeel::lockfree::permits::Limits;
 use evenkeel::lockfree::settle::{self, Site, shut};
 use evenkeel::lockfree::ticket::{Granted, Ticket};
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom_tests::fleet::{
     Server, assert_at_rest, dial, fleet, limits, look, reclaim, servers, stall,
 };
 use loom_tests::models;
+use loom_tests::threads::{Arc, block_on};
 
 /// As `stall`, with the right to dial.
 fn stall_with_permit(server: &Server) -> (Ticket<Server>, Ticket<Server>) {
@@ -176,6 +181,30 @@ models! {
         looker.join().unwrap();
         assert!(server.gate().look_at().is_some(), "nobody would look again");
         drop((stalled, next));
+        assert_at_rest(&[server]);
+    }
+
+    /// Whoever enters is woken, or sees what has changed when it looks.
+    fn a_caller_comes_as_those_in_line_are_roused(3) {
+        let [server] = servers::<1>(1, 1);
+        let held = server.lease();
+        let changed = Arc::new(AtomicBool::new(false));
+        let waiter = server.spawn({
+            let changed = changed.clone();
+            move |server| {
+                let mut ticket = server.enter();
+                block_on(poll_fn(|cx| {
+                    assert!(ticket.poll(cx.waker()).is_pending());
+                    let seen = changed.fetch_or(false, Ordering::AcqRel);
+                    if seen { Poll::Ready(()) } else { Poll::Pending }
+                }));
+            }
+        });
+        changed.swap(true, Ordering::AcqRel);
+        server.gate().rouse();
+        settle::settle(&server);
+        waiter.join().unwrap();
+        server.check_in(held);
         assert_at_rest(&[server]);
     }
 
