@@ -36,7 +36,8 @@ pub(crate) struct Hub {
     pub(crate) waits: Histogram,
     /// How many requests may be sent again.
     pub(crate) budget: Budget,
-    /// The zero of the ticks, if the timer has no coarse clock.
+    /// The zero of the ticks: by the coarse clock, if the timer has one, else by the precise one.
+    first_tick: u64,
     start: Instant,
     /// Work left behind by callers who have gone, for the driver.
     pub(crate) errands: Queue<BoxFuture<'static, ()>>,
@@ -74,6 +75,7 @@ impl Hub {
             longest_wait: Max::new(),
             waits: Histogram::new(),
             budget: Budget::new(Terms::default()),
+            first_tick: conns.runtime.timer().coarse_millis().unwrap_or(0),
             start: conns.runtime.timer().now(),
             errands: Queue::new(),
             driver: TaskCell::new(),
@@ -136,10 +138,13 @@ impl Hub {
     /// may lag behind that of [`now`](Self::now), and the two are never compared.
     #[inline]
     pub(crate) fn tick(&self) -> u64 {
-        self.runtime().timer().coarse_millis().unwrap_or_else(|| {
-            let since = self.now().saturating_duration_since(self.start);
-            since.as_secs() * 1000 + u64::from(since.subsec_millis())
-        })
+        match self.runtime().timer().coarse_millis() {
+            Some(now) => now.saturating_sub(self.first_tick),
+            None => {
+                let since = self.now().saturating_duration_since(self.start);
+                since.as_secs() * 1000 + u64::from(since.subsec_millis())
+            }
+        }
     }
 
     /// When it will be that tick, it being `now`. As the clock of ticks may lag behind, a sleeper
