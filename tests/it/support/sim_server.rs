@@ -13,6 +13,7 @@
 //! | `/trickle/N/MS` | N bytes, each so many milliseconds after the one before |
 //! | `/stall/N` | half of N bytes, and nothing more |
 //! | `/close` | answers, says that it closes, and does |
+//! | `/more/N` | answers, and says that it takes N requests more |
 //! | `/last` | answers, and closes without having said so |
 //! | `/fin/MS` | answers, and closes after so long without having said so |
 //! | `/late/MS` | answers, and sends bytes that nobody asked for after so long |
@@ -245,6 +246,10 @@ impl Client {
                 self.say(200, text.as_bytes(), "connection: close\r\n").await?;
                 return Some(Then::Close);
             }
+            "more" => {
+                let hint = format!("keep-alive: timeout=60, max={first}\r\n");
+                self.say(200, text.as_bytes(), &hint).await?;
+            }
             "last" => {
                 self.say(200, text.as_bytes(), "").await?;
                 return Some(Then::Close);
@@ -260,10 +265,7 @@ impl Client {
                 self.write(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await?;
             }
             "extra" => {
-                let mut answer = response(200, text.len(), "").into_bytes();
-                answer.extend_from_slice(text.as_bytes());
-                answer.extend_from_slice(b"extra");
-                self.write(&answer).await?;
+                self.write((response(200, text.len(), "") + &text + "extra").as_bytes()).await?
             }
             "drop" => return None,
             "drop-next" => {
