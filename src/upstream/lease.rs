@@ -321,6 +321,11 @@ impl Backend {
         self.inspect(seen, |held| held.ends_at)
     }
 
+    /// When the idle connection that was seen was made, and how many requests it has carried.
+    pub(crate) fn facts_of_idle(&self, seen: Candidate) -> Option<(Instant, u32)> {
+        self.inspect(seen, |held| (held.conn.born(), held.conn.uses()))
+    }
+
     /// Closes the idle connection that was seen, if it has not been used since.
     pub(crate) fn close_idle_if(&self, seen: Candidate, reason: CloseReason) -> bool {
         let Some(parked) = settle::claim(self, seen) else {

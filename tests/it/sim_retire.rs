@@ -7,7 +7,9 @@ use evenkeel::rt::sim::Sim;
 use evenkeel::{ErrorKind, Select};
 use http::Method;
 
-use crate::support::sim::{BACKGROUNDS, Background, MS, ONE, SECOND, builder, get, hold, request};
+use crate::support::sim::{
+    BACKGROUNDS, Background, MS, ONE, SECOND, TWO, builder, get, hold, id_at, request,
+};
 use crate::support::{SimServer, assert_balanced};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -135,5 +137,40 @@ fn a_server_that_takes_no_more_requests_is_taken_at_its_word() {
         assert!(!get(&pool, "/").await.unwrap());
     });
     assert_eq!(pool.metrics().destroyed.not_reusable, 1);
+    assert_balanced(&pool.metrics());
+}
+
+#[test]
+fn idle_connections_are_closed_by_what_is_told_of_them_and_the_others_stay() {
+    let sim = Sim::new();
+    let (one, two) = (SimServer::start(&sim, ONE), SimServer::start(&sim, TWO));
+    let pool = builder(&sim, &[&one, &two]).build().unwrap();
+    sim.block_on(async {
+        let mut held = hold(&pool, 4).await;
+        let response = held[0].send(request(Method::GET, "/")).await.unwrap();
+        response.into_body().bytes().await.unwrap();
+        sim.sleep(SECOND).await;
+        // One of each server is idle for three seconds, and one of each is on loan.
+        drop(held.drain(..2));
+        sim.sleep(SECOND * 3).await;
+        let mut seen = Vec::new();
+        let none = pool.close_idle_where(|info| {
+            seen.push((info.server, info.idle, info.age, info.uses));
+            false
+        });
+        assert_eq!(none, 0);
+        seen.sort_by_key(|(_, _, _, uses)| *uses);
+        let ids = [id_at(&pool, &one), id_at(&pool, &two)];
+        let (fresh, used) = (seen[0], seen[1]);
+        assert_eq!((fresh.1, fresh.2, fresh.3), (SECOND * 3, SECOND * 4, 0));
+        assert_eq!((used.1, used.2, used.3), (SECOND * 3, SECOND * 4, 1));
+        assert!(seen.len() == 2 && ids.contains(&used.0) && fresh.0 != used.0);
+        assert_eq!(pool.close_idle_where(|info| info.uses == 1), 1);
+        assert_eq!(pool.metrics().idle_connections, 1);
+        // What was looked at has not grown younger by it.
+        assert_eq!(pool.close_idle_where(|info| info.idle >= SECOND * 3), 1);
+    });
+    assert_eq!((one.counts().open, two.counts().open), (1, 1), "those that were on loan");
+    assert_eq!(pool.metrics().destroyed.discarded, 2);
     assert_balanced(&pool.metrics());
 }

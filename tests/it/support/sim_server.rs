@@ -246,10 +246,7 @@ impl Client {
                 self.say(200, text.as_bytes(), "connection: close\r\n").await?;
                 return Some(Then::Close);
             }
-            "more" => {
-                let hint = format!("keep-alive: timeout=60, max={first}\r\n");
-                self.say(200, text.as_bytes(), &hint).await?;
-            }
+            "more" => self.say(200, text.as_bytes(), &takes_more(first)).await?,
             "last" => {
                 self.say(200, text.as_bytes(), "").await?;
                 return Some(Then::Close);
@@ -318,4 +315,9 @@ fn size(number: u64) -> usize {
 
 fn response(status: u64, length: usize, fields: &str) -> String {
     format!("HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\n{fields}\r\n")
+}
+
+/// The field by which a server says how many requests more it takes.
+fn takes_more(requests: u64) -> String {
+    format!("keep-alive: timeout=60, max={requests}\r\n")
 }
