@@ -30,27 +30,42 @@ export RUSTFLAGS="--cfg evenkeel_loom --cfg crossbeam_loom"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/loom"
 export CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-# loom's model of a waker prints a line at each step of it.
-cargo test --package loom-tests --release --features must-be-loom --tests --no-fail-fast -- \
-    --nocapture --test-threads=1 "$@" 2>&1 |
-    tee "$log" | grep -v 'src/future/atomic_waker\.rs' || status=1
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+cargo test --package loom-tests --release --features must-be-loom --tests --no-run \
+    --message-format=json-render-diagnostics > "$logs/build"
+sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' "$logs/build" > "$logs/binaries"
 
-sed -n 's/^.*\(LOOM .*\)$/\1/p' "$log" | sort > "$log.models"
+# A model has one thread at a time: so one file of models for each core.
+xargs -P "$(getconf _NPROCESSORS_ONLN)" -I {} bash -o pipefail -c '
+    binary=$1 log=$2/${1##*/}.log
+    shift 2
+    status=0
+    # Loom has a model of a waker that prints a line at each step of it.
+    "$binary" --nocapture --test-threads=1 "$@" 2>&1 |
+        grep -v "src/future/atomic_waker\.rs" > "$log" || status=1
+    echo "${binary##*/} | $(grep "^test result" "$log" || echo "ended without a result")"
+    [[ $status == 0 ]] || mv "$log" "$log.failed"
+    exit $status
+' bash {} "$logs" "$@" < "$logs/binaries" || status=1
+for log in "$logs"/*.failed; do
+    [[ ! -f $log ]] || cat "$log"
+done
+
+models=$logs/models
+sed -n 's/^.*\(LOOM .*\)$/\1/p' "$logs"/*.log* | sort > "$models"
 echo
-cat "$log.models"
-echo "loom: $(wc -l < "$log.models") models"
-if grep -q ': 1 executions' "$log.models"; then
+cat "$models"
+echo "loom: $(wc -l < "$models") models"
+if grep -q ': 1 executions' "$models"; then
     echo "loom: a model explored one execution only" >&2
     status=1
 fi
 for file in loom-tests/tests/*.rs; do
     name=$(basename "$file" .rs)
-    if [[ $# == 0 ]] && ! grep -q "^LOOM $name::" "$log.models"; then
+    if [[ $# == 0 ]] && ! grep -q "^LOOM $name::" "$models"; then
         echo "loom: no model of $file was run" >&2
         status=1
     fi
 done
-rm -f "$log.models"
 exit $status

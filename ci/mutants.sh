@@ -54,7 +54,8 @@ fail() {
 }
 
 # Builds the models named in $model and runs them. 0: all pass; 1: one fails; 2: does not build;
-# 3: too slow. The first failure's reason is left in $reason.
+# 3: too slow; 4: models fail, but only because they find nothing to explore, which says nothing
+# about the mutant. The first failure's reason is left in $reason.
 run_models() {
     local args=() one
     for one in $model; do args+=(--test "$one"); done
@@ -74,7 +75,8 @@ run_models() {
             return 0 ;;
         124) return 3 ;;
         *)
-            reason=$(grep -A1 -m1 'panicked at' "$log" | tail -n 1 | cut -c1-60)
+            reason=$(sed -n '/panicked at/{n;p}' "$log" | grep -v -m1 ': one execution only' |
+                cut -c1-60) || return 4
             return 1 ;;
     esac
 }
@@ -144,6 +146,7 @@ check() {
             fail "does not build, or runs no model"
             tail -n 30 "$log" ;;
         3) fail "undecided after $limit s" ;;
+        4) fail "no model of $model fails but for having nothing to explore" ;;
     esac
 }
 

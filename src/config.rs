@@ -7,8 +7,9 @@ use crate::strategy::Strategy;
 
 /// The limits and timeouts of a pool.
 ///
-/// The builder has a setter for each field, under the same name. Durations of zero are refused;
-/// where a timeout can be switched off, it is an `Option`.
+/// The builder has a setter for each field, under the same name, but
+/// [`strategy`](crate::Builder::strategy) for `load_balance_strategy`. Durations of zero are
+/// refused; where a timeout can be switched off, it is an `Option`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {

@@ -45,7 +45,8 @@ pub enum ErrorKind {
     Config,
     /// No connection could be made.
     Connect,
-    /// The pool has no servers.
+    /// The pool has no servers, or none that this request may have: each has weight 0, lacks the
+    /// tag that is asked for, or is excluded.
     NoServers,
     /// The server with this id is not, or no longer, in the pool.
     NotFound,

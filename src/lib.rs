@@ -76,8 +76,10 @@
 //! ([`Error::is_retry_safe`]). A status of 400 or more is a response. A server that cannot be
 //! connected to is passed over for another. A request is sent again by the pool only if its
 //! connection broke without an answer, and either nothing of it had been sent, or the connection
-//! had been used before and the method is idempotent. If nothing was sent, the error gives the
-//! request back ([`Error::into_request`]). Errors show no user info and no query of a URL.
+//! had been used before and the method is idempotent. Retries other than those of idle
+//! connections that had gone stale come out of a budget: a fifth of the requests of the last ten
+//! seconds, and ten for each of the seconds. If nothing was sent, the error gives the request back
+//! ([`Error::into_request`]). Errors show no user info and no query of a URL.
 //!
 //! # Cancel safety
 //!
@@ -87,14 +89,15 @@
 //!
 //! # Background work
 //!
-//! It closes expired connections early, and finishes dials whose callers have gone. It begins with
-//! the first connection: as a task of the runtime, on a thread named `evenkeel`, or as the
-//! [`Driver`] of [`Builder::build_with_driver`]. Without any, all promises hold: only are sockets
-//! freed later, and a dial ends with its caller.
+//! It closes expired connections early, finishes dials whose callers have gone, and passes on what
+//! a caller does not come for ([`Config::handoff_grace`]). It begins with the first connection: as
+//! a task of the runtime, on a thread named `evenkeel`, or as the [`Driver`] of
+//! [`Builder::build_with_driver`]. Without any, all promises hold: only are sockets freed later, a
+//! dial ends with its caller, and those who wait look by themselves for what is not taken.
 //!
 //! # Safety and correctness
 //!
-//! `unsafe` is in four files of the lock-free core, and nowhere else. Every file of that core has
+//! `unsafe` is in five files of the lock-free core, and nowhere else. Every file of that core has
 //! models that [loom](https://docs.rs/loom) runs under each interleaving up to two or three
 //! preemptions (one in the largest), and seeded bugs that the models must find. The pool as a
 //! whole is tested in virtual time, with requests dropped at every await, and over real sockets;

@@ -21,15 +21,22 @@ use crate::server::ServerId;
 #[non_exhaustive]
 pub struct Select {
     pub(crate) server: Option<ServerId>,
-    pub(crate) prefer: Option<ServerId>,
-    pub(crate) exclude: Vec<ServerId>,
-    pub(crate) tag: Option<Tag>,
     pub(crate) key: Option<Arc<[u8]>>,
-    pub(crate) priority: u8,
     pub(crate) timeout: Option<Duration>,
-    pub(crate) absolute_form: bool,
-    /// Boxed, since few requests have any, and each future of a checkout holds a `Select`.
-    times: Option<Box<Times>>,
+    pub(crate) priority: u8,
+    /// Apart, since few requests have any of it, and a `Select` is moved about: each move more than
+    /// a few words costs as much as the hand-over of a connection.
+    rare: Option<Arc<Rare>>,
+}
+
+/// What few requests ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rare {
+    prefer: Option<ServerId>,
+    exclude: Vec<ServerId>,
+    tag: Option<Tag>,
+    absolute_form: bool,
+    times: Times,
 }
 
 /// The times of single steps.
@@ -65,17 +72,7 @@ impl Select {
     }
 
     const fn any() -> Self {
-        Self {
-            server: None,
-            prefer: None,
-            exclude: Vec::new(),
-            tag: None,
-            key: None,
-            priority: 0,
-            timeout: None,
-            absolute_form: false,
-            times: None,
-        }
+        Self { server: None, key: None, timeout: None, priority: 0, rare: None }
     }
 
     /// Only this server will do.
@@ -89,15 +86,16 @@ impl Select {
     /// says.
     #[must_use]
     pub fn prefer(mut self, id: ServerId) -> Self {
-        self.prefer = Some(id);
+        self.rare_mut().prefer = Some(id);
         self
     }
 
     /// Not this server. May be called for several.
     #[must_use]
     pub fn exclude(mut self, id: ServerId) -> Self {
-        if !self.exclude.contains(&id) {
-            self.exclude.push(id);
+        let exclude = &mut self.rare_mut().exclude;
+        if !exclude.contains(&id) {
+            exclude.push(id);
         }
         self
     }
@@ -105,7 +103,7 @@ impl Select {
     /// Only servers with this [tag](crate::Server::tag). Takes the place of an earlier tag.
     #[must_use]
     pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
-        self.tag = Some(Tag { name: tag.as_ref().into(), is_required: true });
+        self.rare_mut().tag = Some(Tag { name: tag.as_ref().into(), is_required: true });
         self
     }
 
@@ -113,7 +111,7 @@ impl Select {
     /// for a new one; otherwise any. Takes the place of an earlier tag.
     #[must_use]
     pub fn prefer_tag(mut self, tag: impl AsRef<str>) -> Self {
-        self.tag = Some(Tag { name: tag.as_ref().into(), is_required: false });
+        self.rare_mut().tag = Some(Tag { name: tag.as_ref().into(), is_required: false });
         self
     }
 
@@ -152,7 +150,7 @@ impl Select {
     /// How long to wait in line, instead of the pool's `queue_timeout`.
     #[must_use]
     pub fn queue_timeout(mut self, timeout: Duration) -> Self {
-        self.times().queue = Some(timeout);
+        self.rare_mut().times.queue = Some(timeout);
         self
     }
 
@@ -160,14 +158,14 @@ impl Select {
     /// instead of the pool's `connect_timeout`.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.times().connect = Some(timeout);
+        self.rare_mut().times.connect = Some(timeout);
         self
     }
 
     /// How long the server may take nothing of the request, instead of the pool's `write_timeout`.
     #[must_use]
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
-        self.times().write = Some(timeout);
+        self.rare_mut().times.write = Some(timeout);
         self
     }
 
@@ -175,7 +173,7 @@ impl Select {
     /// `response_head_timeout`.
     #[must_use]
     pub fn response_head_timeout(mut self, timeout: Duration) -> Self {
-        self.times().head = Some(timeout);
+        self.rare_mut().times.head = Some(timeout);
         self
     }
 
@@ -183,7 +181,7 @@ impl Select {
     /// `body_read_timeout`.
     #[must_use]
     pub fn body_read_timeout(mut self, timeout: Duration) -> Self {
-        self.times().body = Some(timeout);
+        self.rare_mut().times.body = Some(timeout);
         self
     }
 
@@ -191,7 +189,7 @@ impl Select {
     /// `expect_timeout`.
     #[must_use]
     pub fn expect_timeout(mut self, timeout: Duration) -> Self {
-        self.times().expect = Some(timeout);
+        self.rare_mut().times.expect = Some(timeout);
         self
     }
 
@@ -200,13 +198,36 @@ impl Select {
     /// must be `http`.
     #[must_use]
     pub fn absolute_form(mut self) -> Self {
-        self.absolute_form = true;
+        self.rare_mut().absolute_form = true;
         self
+    }
+
+    /// Whether it asks for any of what few requests ask for.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.rare.is_none()
+    }
+
+    pub(crate) fn preferred(&self) -> Option<ServerId> {
+        self.rare.as_ref()?.prefer
+    }
+
+    #[inline]
+    pub(crate) fn excluded(&self) -> &[ServerId] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.exclude)
+    }
+
+    pub(crate) fn wanted_tag(&self) -> Option<&Tag> {
+        self.rare.as_ref()?.tag.as_ref()
+    }
+
+    pub(crate) fn is_absolute(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.absolute_form)
     }
 
     /// The times of an exchange's steps, if one of them is not the pool's.
     pub(crate) fn steps(&self, config: &Config) -> Option<Box<Steps>> {
-        let times = self.times.as_ref()?;
+        let times = &self.rare.as_ref()?.times;
         let own = [times.write, times.head, times.body, times.expect];
         let steps = || Steps {
             write: times.write.or(config.write_timeout),
@@ -219,15 +240,15 @@ impl Select {
 
     /// How long to wait in line, if not as long as the pool says.
     pub(crate) fn queue(&self) -> Option<Duration> {
-        self.times.as_ref()?.queue
+        self.rare.as_ref()?.times.queue
     }
 
     /// How long connecting may take, if not as long as the pool says.
     pub(crate) fn connect(&self) -> Option<Duration> {
-        self.times.as_ref()?.connect
+        self.rare.as_ref()?.times.connect
     }
 
-    fn times(&mut self) -> &mut Times {
-        self.times.get_or_insert_default()
+    fn rare_mut(&mut self) -> &mut Rare {
+        Arc::make_mut(self.rare.get_or_insert_default())
     }
 }

@@ -64,7 +64,8 @@ pub enum Strategy {
     /// weighted rendezvous hashing (Thaler and Ravishankar, *Using name-based mappings to increase
     /// hit rates*, 1998). When a server leaves, only its keys move; when one joins, only those move
     /// that it takes. With more than 64 servers a Maglev table does the same with a few moves more
-    /// (Eisenbud and others, *Maglev*, NSDI 2016). Without a key: round robin.
+    /// (Eisenbud and others, *Maglev*, NSDI 2016). Among the servers of a tag, only those count.
+    /// Without a key: round robin.
     IpHash,
     /// The less loaded of two that are drawn in proportion to the weights (Mitzenmacher, *The power
     /// of two choices in randomized load balancing*, 2001).

@@ -40,9 +40,7 @@ const ALL: &[Entry] = &[
     ("evenkeel, `try_checkout`", || {
         Ok(Box::new(pool::Try(pool::Evenkeel::new(Clock::Coarse, 1)?)))
     }),
-    ("evenkeel, `checkout`, four servers", || {
-        Ok(Box::new(pool::Evenkeel::new(Clock::Coarse, 4)?))
-    }),
+    ("evenkeel, `checkout`, four servers", || Ok(Box::new(pool::Evenkeel::new(Clock::Coarse, 4)?))),
     ("evenkeel, `checkout`, a timer without a coarse clock", || {
         Ok(Box::new(pool::Evenkeel::new(Clock::Precise, 1)?))
     }),

@@ -1,10 +1,11 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Poll, Waker};
 
 use crate::Plain;
-use crate::threads::{Arc, JoinHandle, block_on, spawn};
+use crate::threads::{self, JoinHandle, block_on, spawn};
 use evenkeel::lockfree::gate::Gate;
-use evenkeel::lockfree::idle::{Candidate, Parked, Slot, Take};
+use evenkeel::lockfree::idle::{Candidate, PER_WORD, Parked, Slot, Take};
 use evenkeel::lockfree::permits::Limits;
 use evenkeel::lockfree::settle::{self, Dispose, Site, check_in, close};
 use evenkeel::lockfree::shrink::resize;
@@ -45,11 +46,14 @@ struct Fleet {
     reclaimed: AtomicU64,
     total: Total<Box<Server>>,
     gates: Vec<Gate<Conn>>,
+    /// Loom fails an execution in which this is not dropped: so nobody keeps the fleet for ever.
+    _whole: threads::Arc<()>,
 }
 
 /// One of them.
 #[derive(Clone, Debug)]
 pub struct Server {
+    /// Not loom's: it would try all orders in which handles are dropped, and they say nothing.
     fleet: Arc<Fleet>,
     at: usize,
 }
@@ -75,6 +79,7 @@ pub fn fleet<const N: usize>(limits: Limits, total: u32, words: usize) -> [Serve
         reclaimed: AtomicU64::new(0),
         total: Total::new(total),
         gates,
+        _whole: threads::Arc::new(()),
     });
     std::array::from_fn(|at| Server { fleet: Arc::clone(&fleet), at })
 }
@@ -96,11 +101,11 @@ impl Site for Server {
     }
 
     fn longest_idle_elsewhere(&self) -> Option<(Box<Self>, Candidate)> {
-        self.longest_idle(|at| at != self.at)
+        self.idle(|at| at != self.at).min_by_key(|(_, seen)| seen.since)
     }
 
-    fn longest_idle_anywhere(&self) -> Option<(Box<Self>, Candidate)> {
-        self.longest_idle(|_| true)
+    fn idle_anywhere(&self) -> Vec<(Box<Self>, Candidate)> {
+        self.idle(|_| true).collect()
     }
 
     fn is_any_above(&self) -> bool {
@@ -131,12 +136,10 @@ impl Server {
         self.fleet.gates.iter().enumerate().filter(|(at, _)| *at != self.at)
     }
 
-    fn longest_idle(&self, of: impl Fn(usize) -> bool) -> Option<(Box<Self>, Candidate)> {
-        let gates = self.fleet.gates.iter().enumerate().filter(|(at, _)| of(*at));
-        gates
-            .flat_map(|(at, gate)| gate.idle.parked().map(move |seen| (at, seen)))
-            .min_by_key(|(_, seen)| seen.since)
-            .map(|(at, seen)| (Box::new(Self { fleet: Arc::clone(&self.fleet), at }), seen))
+    fn idle(&self, of: impl Fn(usize) -> bool) -> impl Iterator<Item = (Box<Self>, Candidate)> {
+        let gates = self.fleet.gates.iter().enumerate().filter(move |(at, _)| of(*at));
+        let seen = gates.flat_map(|(at, gate)| gate.idle.parked().map(move |seen| (at, seen)));
+        seen.map(|(at, seen)| (Box::new(Self { fleet: Arc::clone(&self.fleet), at }), seen))
     }
 
     /// Runs `f` on a thread.
@@ -263,7 +266,8 @@ pub fn look(ticket: &mut Ticket<Server>) -> Option<Granted<Server>> {
 }
 
 /// What must hold once all threads have ended and nothing is leased: nobody waits, and every
-/// permit belongs to a connection that is parked, and can be taken without the line.
+/// permit belongs to a connection that is parked, and can be taken without the line; and no cell is
+/// taken by anything else.
 #[track_caller]
 pub fn assert_at_rest<const N: usize>(servers: &[Server; N]) {
     let mut open = 0;
@@ -285,6 +289,9 @@ pub fn assert_at_rest<const N: usize>(servers: &[Server; N]) {
         }
         if !counts.closed {
             assert!(matches!(server.gate().idle.take(0), Take::Empty), "server {at}: still shut");
+            let cells = [(); PER_WORD].map(|()| server.gate().idle.reserve(0));
+            assert!(cells.iter().map(Slot::index).eq(0..PER_WORD), "server {at}: a cell is lost");
+            cells.into_iter().for_each(|cell| server.gate().idle.vacate(cell));
         }
     }
     assert_eq!(servers[0].total().in_use(), 0);
@@ -303,9 +310,9 @@ pub fn one_each() -> ([Server; 2], Parked<Conn>) {
 /// Closes a connection, whose socket is a variable that is written before.
 pub fn close_socket(
     held: Parked<Conn>,
-    socket: &std::sync::Arc<Plain<bool>>,
+    socket: &Arc<Plain<bool>>,
 ) -> impl FnOnce(&Server) + 'static {
-    let socket = std::sync::Arc::clone(socket);
+    let socket = Arc::clone(socket);
     move |server| {
         socket.set(false);
         server.close(held);

@@ -179,6 +179,7 @@ models! {
         let other = server.spawn(Server::use_once);
         server.use_once();
         other.join().unwrap();
+        assert_eq!(server.open(), 1);
         assert_at_rest(&[server]);
     }
 

@@ -124,6 +124,7 @@ models! {
         idle.flag_waiters();
         let taker = spawn(&idle, take);
         park(&idle, 0);
+        assert!(idle.parked().next().is_none(), "nor sees what is for those in it");
         assert!(idle.claim().is_some());
         assert!(taker.join().unwrap().is_none());
         idle.unflag_waiters();

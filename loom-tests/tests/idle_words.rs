@@ -1,5 +1,5 @@
 //! Models of `lockfree/idle/`: sets that grow, and have many words. Under the model a word has two
-//! cells, two words are narrow, and groups have two words.
+//! cells, two words are narrow, and groups have three words, the last of which begins a segment.
 #![cfg(evenkeel_loom)]
 
 use evenkeel::lockfree::idle::{AfterPark, Idle, NARROW_WORDS, PER_WORD, Parked, Slot, Take};
@@ -97,18 +97,55 @@ models! {
         assert_eq!(idle.len(), 0);
     }
 
-    /// A taker finds the word that another thread has just made in a group that it knows.
-    fn a_taker_sees_a_new_wide_word_through_the_head(3) {
+    /// What the owner of the line has not seen it does not take for seen.
+    fn a_word_is_made_as_the_flags_go(3) {
+        let idle = full(1);
+        let owner = spawn(&idle, Idle::unflag_waiters);
+        park(&idle, 0);
+        owner.join().unwrap();
+        assert!(idle.has_grown() == take(&idle).is_none());
+    }
+
+    /// The flag is in the head too: one who has passed the narrow words before it was set there
+    /// does not get what comes back after that.
+    fn nobody_overtakes_the_line_in_a_wide_word(3) {
         let idle = narrow_is_full(NARROW_WORDS + 1);
-        for _ in 0..PER_WORD {
-            idle.reserve(0);
-        }
-        let parker = spawn(&idle, |idle| park(idle, 0));
-        let taken = take(&idle);
-        let claimed = idle.claim();
-        assert!(idle.parked().count() <= 1);
-        assert_eq!(parker.join().unwrap(), AfterPark::Quiet);
-        assert_eq!(usize::from(taken.is_some()) + usize::from(claimed.is_some()) + idle.len(), 1);
+        let taker = spawn(&idle, take);
+        idle.flag_waiters();
+        assert_eq!(park(&idle, 0), AfterPark::Waiters);
+        assert!(idle.claim().is_some());
+        assert!(taker.join().unwrap().is_none());
+    }
+
+    fn nobody_takes_from_a_wide_word_after_the_close(3) {
+        let idle = narrow_is_full(NARROW_WORDS + 1);
+        let taker = spawn(&idle, take);
+        idle.close();
+        assert_eq!(park(&idle, 0), AfterPark::Closed);
+        assert!(idle.claim().is_some());
+        assert!(taker.join().unwrap().is_none());
+    }
+
+    fn a_taker_sees_a_new_wide_word_through_the_head(3) {
+        made_in_a_group_that_is_known(|idle| usize::from(take(idle).is_some()));
+    }
+
+    fn a_claimer_sees_a_new_wide_word_through_the_head(3) {
+        made_in_a_group_that_is_known(|idle| usize::from(idle.claim().is_some()));
+    }
+
+    fn a_look_at_the_ages_sees_a_new_wide_word_through_the_head(3) {
+        made_in_a_group_that_is_known(|idle| {
+            assert!(idle.parked().all(|seen| seen.since == 7));
+            0
+        });
+    }
+
+    fn a_count_sees_a_new_wide_word_through_the_head(3) {
+        made_in_a_group_that_is_known(|idle| {
+            assert!(idle.len() <= 1);
+            0
+        });
     }
 
     /// Two lines, one after the other, and a word that is made in the middle of it: once the flag
@@ -240,6 +277,16 @@ fn full(words: usize) -> Arc<Idle<Conn>> {
         idle.reserve(0);
     }
     Arc::new(idle)
+}
+
+/// A word is made that begins a segment, in the middle of a group: one who knows the group, and
+/// not how many words there are now, finds it through the head. `look` says how many it took.
+fn made_in_a_group_that_is_known(look: fn(&Idle<Conn>) -> usize) {
+    let idle = full(NARROW_WORDS + 2);
+    idle.unflag_waiters();
+    let looker = spawn(&idle, look);
+    assert_eq!(park(&idle, 7), AfterPark::Quiet);
+    assert_eq!(looker.join().unwrap() + idle.len(), 1);
 }
 
 fn made_as_the_line_is_flagged(words: usize) {

@@ -1,7 +1,7 @@
 //! Models of `lockfree/permits.rs`.
 #![cfg(evenkeel_loom)]
 
-use evenkeel::lockfree::permits::{Ledger, Refused};
+use evenkeel::lockfree::permits::{Joined, Ledger, Limits, Refused};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread::{self, JoinHandle};
@@ -45,7 +45,7 @@ models! {
 
     fn no_more_wait_than_may(3) {
         // Without room for a connection: it lets some more in.
-        let ledger = Arc::new(Ledger::new(evenkeel::lockfree::permits::Limits {
+        let ledger = Arc::new(Ledger::new(Limits {
             open: 0,
             connecting: 0,
             waiting: 1,
@@ -79,6 +79,21 @@ models! {
         set(&wanted, &ledger, 3);
         other.join().unwrap();
         assert_eq!(ledger.limits().open, wanted.load(Ordering::Relaxed));
+    }
+
+    /// Those who wait may be more than guests may; who comes in a higher class is let in.
+    fn a_line_that_has_shrunk_keeps_no_higher_class_out(3) {
+        let line = |waiting| Limits { open: 0, connecting: 0, waiting };
+        let ledger = Arc::new(Ledger::new(line(70)));
+        (0..70).for_each(|_| assert!(ledger.join(0).is_ok()));
+        let leaver = spawn(&ledger, |ledger| {
+            ledger.leave();
+            ledger.join(0).is_ok()
+        });
+        ledger.set_limits(line(0));
+        assert_eq!(ledger.join(7), Ok(Joined::Guest));
+        let came_back = leaver.join().unwrap();
+        assert_eq!(ledger.counts().waiting, if came_back { 71 } else { 70 });
     }
 
     /// Who reads the new edition sees the new limits, and what was done before.

@@ -1,13 +1,18 @@
 //! Models of `lockfree/round.rs`: what is taken back goes to one other, and who has no place goes.
 #![cfg(evenkeel_loom)]
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use evenkeel::lockfree::permits::Limits;
 use evenkeel::lockfree::settle::{self, Site, shut};
 use evenkeel::lockfree::ticket::{Granted, Ticket};
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom_tests::fleet::{
     Server, assert_at_rest, dial, fleet, limits, look, reclaim, servers, stall,
 };
 use loom_tests::models;
+use loom_tests::threads::{Arc, block_on};
 
 /// As `stall`, with the right to dial.
 fn stall_with_permit(server: &Server) -> (Ticket<Server>, Ticket<Server>) {
@@ -179,6 +184,30 @@ models! {
         assert_at_rest(&[server]);
     }
 
+    /// Whoever enters is woken, or sees what has changed when it looks.
+    fn a_caller_comes_as_those_in_line_are_roused(3) {
+        let [server] = servers::<1>(1, 1);
+        let held = server.lease();
+        let changed = Arc::new(AtomicBool::new(false));
+        let waiter = server.spawn({
+            let changed = changed.clone();
+            move |server| {
+                let mut ticket = server.enter();
+                block_on(poll_fn(|cx| {
+                    assert!(ticket.poll(cx.waker()).is_pending());
+                    let seen = changed.fetch_or(false, Ordering::AcqRel);
+                    if seen { Poll::Ready(()) } else { Poll::Pending }
+                }));
+            }
+        });
+        changed.swap(true, Ordering::AcqRel);
+        server.gate().rouse();
+        settle::settle(&server);
+        waiter.join().unwrap();
+        server.check_in(held);
+        assert_at_rest(&[server]);
+    }
+
     /// A caller without a place is served or refused, and never left in line.
     fn two_come_without_a_place_and_there_is_room_for_one(2) {
         let [server] = fleet::<1>(Limits { waiting: 0, ..limits(1) }, 1, 1);
@@ -209,5 +238,16 @@ models! {
         assert_eq!(servers[1].gate().ledger.counts().waiting, 0);
         servers[0].check_in(held);
         assert_at_rest(&servers);
+    }
+
+    /// The word is born with the flag of a line, and nobody may come into the line after that.
+    fn a_word_that_a_dial_has_made_is_opened(2) {
+        let [server] = servers::<1>(3, 3);
+        let [one, two] = [server.lease(), server.lease()];
+        let other = server.spawn(Server::use_once);
+        server.check_in(one);
+        other.join().unwrap();
+        server.check_in(two);
+        assert_at_rest(&[server]);
     }
 }

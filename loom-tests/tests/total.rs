@@ -42,6 +42,26 @@ models! {
         other.join().unwrap();
     }
 
+    /// The count is what it was before somebody else had the permit: only the swap tells.
+    fn a_taker_sees_the_socket_closed_that_came_and_went(3) {
+        let total = Arc::new(Total::<u32>::new(1));
+        let socket = Arc::new(Plain::new(false));
+        let other = spawn(&total, {
+            let socket = Arc::clone(&socket);
+            move |total| {
+                if total.take() {
+                    assert!(!socket.get());
+                }
+            }
+        });
+        if total.take() {
+            socket.set(true);
+            socket.set(false);
+            total.put(1);
+        }
+        other.join().unwrap();
+    }
+
     fn the_last_permit_to_come_back_shows_all_sockets_closed(3) {
         let total = Arc::new(Total::<u32>::new(2));
         assert!(total.take() && total.take());
@@ -140,9 +160,11 @@ models! {
         server.join().unwrap();
     }
 
-    /// Once the limit is announced, no permit is given by the one before.
+    /// Once the limit is announced, no permit is given by the one before. It is not the first one
+    /// to be announced: the mark alone is new.
     fn a_permit_is_taken_by_the_limit_that_was_announced(3) {
         let total = Arc::new(Total::<u32>::new(2));
+        total.announce();
         assert!(total.take());
         let taker = spawn(&total, Total::take);
         total.set_limit(1);
@@ -150,6 +172,17 @@ models! {
         let seen = total.in_use();
         taker.join().unwrap();
         assert_eq!(total.in_use(), seen, "none was given after the change");
+    }
+
+    /// Who sees a permit that was given by the new limit sees that limit, and closes nothing for it.
+    fn a_permit_comes_into_sight_with_the_limit_by_which_it_was_given(3) {
+        let total = Arc::new(Total::<u32>::new(1));
+        assert!(total.take());
+        let looker = spawn(&total, Total::surplus);
+        total.set_limit(2);
+        total.announce();
+        assert!(total.take());
+        assert_eq!(looker.join().unwrap(), 0);
     }
 
     /// A server that found nothing, and a total that grows: one of them sees the other.
@@ -161,6 +194,19 @@ models! {
         total.announce();
         let served = total.next();
         assert!(marker.join().unwrap() || served == Some((7, Need::More)));
+    }
+
+    /// The same, where no permit is free by the new limit either, but one may pass on.
+    fn a_mark_races_the_growth_of_the_total_to_what_is_in_use(3) {
+        let total = Arc::new(Total::new(0));
+        let marker = spawn(&total, |total| {
+            total.mark(Some(7), Need::More);
+            total.limit()
+        });
+        total.set_limit(1);
+        total.announce();
+        let served = total.pop();
+        assert!(marker.join().unwrap() == 1 || served == Some((7, Need::More)));
     }
 
     /// The permit that comes back is free by the new limit only, and neither side alone knows.

@@ -156,6 +156,24 @@ models! {
         assert_at_rest(&[server]);
     }
 
+    /// The node may stand in the list of grants for long; the waker of the last look must not.
+    fn one_who_was_served_takes_its_waker_along(2) {
+        let [server] = servers::<1>(1, 1);
+        let held = server.lease();
+        let mut ticket = server.enter();
+        let (count, waker) = CountWakes::new();
+        let giver = server.spawn(move |server| server.check_in(held));
+        let ready = ticket.poll(&waker);
+        drop(waker);
+        giver.join().unwrap();
+        if let Poll::Ready(Granted::Connection(parked)) = ready {
+            assert_eq!(Arc::strong_count(&count), 1);
+            server.check_in(parked);
+        }
+        drop(ticket);
+        assert_at_rest(&[server]);
+    }
+
     /// sqlx#622: a waiter that was woken, and went without a look, kept the wake for itself.
     fn sqlx_622_a_waiter_that_was_woken_goes_without_a_look(2) {
         let [server] = servers::<1>(1, 1);

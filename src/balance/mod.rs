@@ -163,7 +163,8 @@ impl Chooser {
     }
 
     /// The set of these servers, of which there is at least one, with all that the strategy needs.
-    /// `servers` is how many there are in the pool: those included that may not be picked now.
+    /// `servers` is how many there are in all tiers, those included that may not be picked now; if
+    /// the set is that of a tag, only those with the tag.
     pub(crate) fn set(&self, members: Vec<Member>, servers: usize) -> Set {
         let weights: Vec<u32> = members.iter().map(|member| member.weight).collect();
         let tables = match self.strategy {

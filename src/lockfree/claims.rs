@@ -45,12 +45,14 @@ impl Claims {
                 return false;
             }
             let claims = u64::from(surplus > seen & CLAIMED);
+            // The load has acquired all that there is: if others have been here since, and the
+            // value is the same, they were refused, and have closed nothing.
             // Ordering: Release: what was parked before a refusal is seen by one who ends a claim
-            // later. Acquire, as above; on failure too.
+            // later. On failure Acquire, as above.
             let swapped = self.word.compare_exchange_weak(
                 seen,
                 seen + claims,
-                Ordering::AcqRel,
+                Ordering::Release,
                 Ordering::Acquire,
             );
             match swapped {

@@ -11,7 +11,7 @@
 //!
 //! After [`TRIES`] lost races a sample is dropped. That is safe: each lost race is another sample
 //! that got in, so the average is fresh, and the dropped one would have moved it by a 2^shift-th
-//! part. It makes [`Ewma::record`] wait-free. What is not promised: that every sample counts when
+//! part. It bounds what [`Ewma::record`] costs. What is not promised: that every sample counts when
 //! more than [`TRIES`] requests end in the same few nanoseconds. The *first* sample is never
 //! dropped for nothing: it can only lose to another first sample.
 
@@ -56,8 +56,8 @@ impl Ewma {
         let mut seen = self.word.load(Relaxed);
         for _ in 0..TRIES {
             let next = self.next(seen, nanos);
-            // Ordering: Relaxed, as above. Weak: a spurious failure costs one of the tries.
-            match self.word.compare_exchange_weak(seen, next, Relaxed, Relaxed) {
+            // Ordering: Relaxed, as above. Not the weak one: a failure must be another's sample.
+            match self.word.compare_exchange(seen, next, Relaxed, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => seen = now,
             }

@@ -103,6 +103,8 @@ pub(super) struct Slow {
     pub(super) leaving: AtomicU32,
     /// No permit of the total is to be had for those who have no place in line.
     pub(super) decide: AtomicBool,
+    /// Everybody in line is to be woken.
+    pub(super) rouse: AtomicBool,
     /// When to look for a grant that is to be taken back: not later than there is one.
     pub(super) look_at: AtomicU64,
 }
@@ -130,6 +132,7 @@ impl<T> Gate<T> {
                 marked: [AtomicBool::new(false), AtomicBool::new(false)],
                 leaving: AtomicU32::new(0),
                 decide: AtomicBool::new(false),
+                rouse: AtomicBool::new(false),
                 look_at: AtomicU64::new(NEVER),
             }),
         }
@@ -186,6 +189,14 @@ impl<T> Gate<T> {
     pub(super) fn decide(&self) {
         // Ordering: Relaxed. `pair` carries it to the owner.
         self.slow.decide.store(true, Ordering::Relaxed);
+    }
+
+    /// Has everybody in line woken, to see what has changed beside the line. The caller then
+    /// settles.
+    pub fn rouse(&self) {
+        // Ordering: Release: the owner finds the tasks that were registered before the change.
+        // `pair` alone does not see to that, since the owner may see this before it is called.
+        self.slow.rouse.store(true, Ordering::Release);
     }
 
     /// When somebody should look whether a grant is to be taken back.

@@ -214,6 +214,13 @@ impl<T> Line<T> {
         }
     }
 
+    /// Has those woken who stand in the classes.
+    pub(super) fn rouse(&self, woken: &mut Woken) {
+        for node in self.classes.iter().flatten() {
+            woken.push(node.rouse());
+        }
+    }
+
     /// How many stand in the classes and have not gone.
     pub(super) fn live(&self) -> usize {
         self.classes.iter().flatten().filter(|node| !node.is_gone()).count()

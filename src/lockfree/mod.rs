@@ -19,8 +19,9 @@
 //! | [`counter`], [`ewma`], [`peak_ewma`], [`histogram`] | counts, averages, peaks and quantiles |
 //! | [`hint`] | a small number for each thread |
 //!
-//! Every file here has a file of the same name in `loom-tests/tests/`, whose models fail when an
-//! ordering or a recheck of the file is taken away (`ci/mutants.sh` takes them away, one by one).
+//! Every file here has a file of the same name in `loom-tests/tests/`, whose models are to fail
+//! when an ordering or a recheck of the file is taken away. `ci/mutants.sh` takes them away, one by
+//! one; where no model notices, its table says why.
 #![cfg_attr(
     not(evenkeel_loom),
     allow(

@@ -29,9 +29,13 @@
 //! that call, and is served by it, or enters later, and pairs itself. If it has shrunk, `open` may
 //! be above it. From then on `open` only goes down until it is not: what becomes of the surplus is
 //! told in `shrink`.
+//!
+//! Those who wait stay, though the line is to be shorter. There may be thousands of them; so they
+//! are not taken for guests, of whom only a few are let in at once: callers of higher classes still
+//! displace them, one for one.
 
 use super::claims::Claims;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 const COUNT: u64 = (1 << 17) - 1;
 const OPEN: u64 = 1;
@@ -120,6 +124,8 @@ pub enum Joined {
 pub struct Ledger {
     word: AtomicU64,
     limits: AtomicU64,
+    /// How many more waited than may when the limits were last set.
+    let_in_before: AtomicU32,
     /// Who closes a connection because more are open than may.
     claims: Claims,
 }
@@ -130,6 +136,7 @@ impl Ledger {
         Self {
             word: AtomicU64::new(0),
             limits: AtomicU64::new(limits.word()),
+            let_in_before: AtomicU32::new(0),
             claims: Claims::new(),
         }
     }
@@ -146,13 +153,16 @@ impl Ledger {
         // earlier one did before, and so can tell whether its own are out of date.
         self.limits.swap(limits.word(), Ordering::AcqRel);
         // Ordering: Release: who reads the new edition sees the new limits.
-        self.word.fetch_add(EDITION, Ordering::Release);
+        let before = Counts::of(self.word.fetch_add(EDITION, Ordering::Release));
+        let excess = before.waiting.saturating_sub(limits.waiting);
+        // Ordering: Relaxed. A bound on guests, who may find the one before it until this returns.
+        self.let_in_before.store(excess, Ordering::Relaxed);
     }
 
     /// The counts now.
     pub fn counts(&self) -> Counts {
-        // Ordering: Acquire. For the line's owner: whoever came before the value it reads has
-        // published what belongs to it. For statistics it does not matter.
+        // Ordering: Acquire: with an edition its limits are seen. And for the line's owner: whoever
+        // came before the value it reads has published what belongs to it.
         Counts::of(self.word.load(Ordering::Acquire))
     }
 
@@ -193,7 +203,9 @@ impl Ledger {
         }
         let room = limits.room(&before);
         let guests = if class == 0 { room } else { room.max(GUESTS) };
-        if !before.closed && before.waiting - limits.waiting < guests {
+        // Ordering: Relaxed, see `set_limits`.
+        let old = if class == 0 { 0 } else { self.let_in_before.load(Ordering::Relaxed) };
+        if !before.closed && before.waiting - limits.waiting < guests + old {
             return Ok(Joined::Guest);
         }
         self.leave();

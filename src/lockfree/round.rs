@@ -89,6 +89,10 @@ impl<'a, T, F: Fn() -> u64> Round<'a, T, F> {
             self.left.surplus += gate.slow.credits.swap(0, Ordering::Relaxed);
         }
         self.say_when_to_look();
+        // Ordering: Acquire pairs with `Gate::rouse`.
+        if gate.slow.rouse.swap(false, Ordering::Acquire) {
+            self.line.rouse(self.woken);
+        }
     }
 
     fn serve(&mut self) {

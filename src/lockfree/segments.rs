@@ -3,9 +3,9 @@
 //! # Representation
 //!
 //! A fixed head of pointers, each null or to a segment. A segment is twice as long as the one
-//! before it, so twelve pointers reach far, an index finds its segment by its highest bit, and at
-//! most as much is made as is used, and as much again. Nothing ever moves: a reference to an
-//! element is good for as long as the array.
+//! before it, so twelve pointers reach far, an index finds its segment by its highest bit, and an
+//! array that is used from its beginning is at most `FIRST` longer than twice what is used.
+//! Nothing ever moves: a reference to an element is good for as long as the array.
 //!
 //! ```text
 //! segment     0      1          2                  3

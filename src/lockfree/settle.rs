@@ -1,9 +1,10 @@
 //! Several servers and one total: who is served when something comes free.
 //!
-//! [`Gate::pair`] brings one server's waiters together with its own connections and room. What it
-//! cannot do alone is to take a permit of the total, which the servers share. That is done here,
-//! outside of any line's ownership, and iteratively: serving one server may free something for
-//! another, which is then served too, and the depth of the stack stays what it is.
+//! [`Gate::pair`](super::gate::Gate::pair) brings one server's waiters together with its own
+//! connections and room. What it cannot do alone is to take a permit of the total, which the
+//! servers share. That is done here, outside of any line's ownership, and iteratively: serving one
+//! server may free something for another, which is then served too, and the depth of the stack
+//! stays what it is.
 //!
 //! # A permit of the total
 //!
@@ -25,69 +26,18 @@
 //! its line in one step with the room in its ledger. A credit that finds nobody goes back. So
 //! neither half of a permit is ever held while waiting for the other.
 
-use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
-use super::gate::{Gate, Left};
+pub use self::site::{Dispose, Site};
+use super::gate::Left;
 use super::idle::{AfterPark, Candidate, Parked, Slot};
 use super::shrink::shed;
 use super::ticket::Permit;
 use super::total::{Need, Total};
 use super::waiters::Woken;
 
-/// A server, as seen from here.
-pub trait Site: Sized {
-    /// Its connections.
-    type Conn;
-
-    /// A shared pointer to it, made only off the hit path.
-    type Handle: Deref<Target = Self>;
-
-    /// A pointer to this server.
-    fn handle(&self) -> Self::Handle;
-
-    /// Its gate.
-    fn gate(&self) -> &Gate<Self::Conn>;
-
-    /// The total that it shares with others.
-    fn total(&self) -> &Total<Self::Handle>;
-
-    /// The longest idle connection of the other servers.
-    fn longest_idle_elsewhere(&self) -> Option<(Self::Handle, Candidate)>;
-
-    /// The longest idle connection of all servers.
-    fn longest_idle_anywhere(&self) -> Option<(Self::Handle, Candidate)>;
-
-    /// Calls [`Idle::fence`](super::idle::Idle::fence) on every other server.
-    fn fence_elsewhere(&self);
-
-    /// Whether any server has more connections open than it may.
-    fn is_any_above(&self) -> bool;
-
-    /// The time, in ticks. Asked only when somebody in line is given something.
-    fn tick(&self) -> u64;
-
-    /// Somebody waits while a grant is out: at this tick somebody is to call [`look`].
-    fn look_at(&self, tick: u64);
-
-    /// So many grants were taken back.
-    fn reclaimed(&self, grants: u32);
-
-    /// Closes a connection that was idle or has just come back.
-    fn dispose(&self, conn: Self::Conn, why: Dispose);
-}
-
-/// Why a good connection is closed here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dispose {
-    /// Its permit goes to another server.
-    Evicted,
-    /// More are open than may be, since a limit has shrunk.
-    Surplus,
-    /// Its server or the pool has been closed.
-    Shut,
-}
+mod site;
 
 /// Takes grants back that have been out for too long, if others wait for them.
 pub fn look<S: Site>(site: &S) {
@@ -108,6 +58,9 @@ pub(super) struct Rounds<S: Site> {
     /// until one of them has looked, after marking itself again, and found nothing: a mark may be
     /// out of date, so that to serve the first of the queue is not enough.
     pub(super) shown: bool,
+    /// A connection was out of its set, in our hands, while a limit may have shrunk. Its server is
+    /// among those to be looked at.
+    put_back: bool,
     /// Wakers and sockets are foreign code. If one panics, the permits are settled all the same,
     /// and everybody else is woken, before the panic goes on.
     panic: thread::Result<()>,
@@ -115,7 +68,7 @@ pub(super) struct Rounds<S: Site> {
 
 impl<S: Site> Rounds<S> {
     pub(super) fn new() -> Self {
-        Self { more: Vec::new(), shown: false, panic: Ok(()) }
+        Self { more: Vec::new(), shown: false, put_back: false, panic: Ok(()) }
     }
 
     pub(super) fn run(mut self, first: &S) {
@@ -182,11 +135,12 @@ impl<S: Site> Rounds<S> {
             if counts.closed {
                 freed += self.drain(site);
             }
-            // The line hid what is parked here. The look at the total comes after it was let go,
-            // as after a park.
-            if left.reopened && total.wants_parked() && !gate.idle.is_empty() {
+            // The line hid what is parked here, or we did. The look at the total comes after it
+            // was let go, as after a park.
+            let hidden = left.reopened || self.put_back;
+            if hidden && total.wants_parked() && !gate.idle.is_empty() {
                 self.trim(site);
-                self.shown |= total.is_starved();
+                self.shown |= left.reopened && total.is_starved();
             }
             if !left.lacks_total {
                 return freed;
@@ -246,7 +200,7 @@ impl<S: Site> Rounds<S> {
     pub(super) fn evict(
         &mut self,
         site: &S,
-        find: impl Fn() -> Option<(S::Handle, Candidate)>,
+        mut find: impl FnMut() -> Option<(S::Handle, Candidate)>,
         why: Dispose,
     ) -> bool {
         while let Some((other, seen)) = find() {
@@ -265,9 +219,10 @@ impl<S: Site> Rounds<S> {
                 // Used and parked again. Others who looked meanwhile missed it, and we may find
                 // one that has been idle for longer when we look again.
                 Some(parked) => {
-                    match gate.idle.park(parked) {
-                        AfterPark::Quiet => {}
-                        AfterPark::Waiters | AfterPark::Closed => self.more.push(other),
+                    let after = gate.idle.park(parked);
+                    self.put_back |= site.total().may_be_passed();
+                    if after != AfterPark::Quiet || self.put_back {
+                        self.more.push(other);
                     }
                     self.shown |= site.total().is_starved();
                 }

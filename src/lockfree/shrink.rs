@@ -23,7 +23,8 @@
 //! ([`Idle::fence`](super::idle::Idle::fence)), and then the look at what is parked. The check-in
 //! parks with a read-modify-write on its idle word, and *then* looks for SHRINKING. If the park is
 //! first, it is in sight of the look; if the fence is first, the park acquires what came before it.
-//! The same holds for a line that is let go and shows what it hid. SHRINKING is taken down by one
+//! The same holds for a line that is let go and shows what it hid, and for one who looked for
+//! something to close and puts it back, since it has been used. SHRINKING is taken down by one
 //! who found no limit passed, which remains so until the next change, since no permit is given
 //! above a limit; and only if no limit has changed since.
 //!
@@ -85,15 +86,14 @@ enum Limit {
 }
 
 impl Limit {
-    /// The longest idle connection that counts for this limit.
-    fn longest_idle<S: Site>(self, site: &S) -> Option<(S::Handle, Candidate)> {
-        match self {
-            Self::Server => {
-                let longest = site.gate().idle.parked().min_by_key(|seen| seen.since);
-                longest.map(|seen| (site.handle(), seen))
-            }
-            Self::Total => site.longest_idle_anywhere(),
-        }
+    /// The idle connections that count for this limit, the longest idle first.
+    fn idle<S: Site>(self, site: &S) -> std::vec::IntoIter<(S::Handle, Candidate)> {
+        let mut idle = match self {
+            Self::Server => site.gate().idle.parked().map(|seen| (site.handle(), seen)).collect(),
+            Self::Total => site.idle_anywhere(),
+        };
+        idle.sort_by_key(|(_, seen)| seen.since);
+        idle.into_iter()
     }
 }
 
@@ -138,15 +138,21 @@ impl<S: Site> Rounds<S> {
     }
 
     fn trim_by(&mut self, site: &S, by: Limit) {
+        // One look serves for as many as are too many: what is parked after it is younger than all
+        // that was seen. And nothing is given up for lost without another look.
+        let mut idle = Vec::new().into_iter();
         while let Some(surplus) = Surplus::claim(site, by) {
-            let closed = self.evict(site, || by.longest_idle(site), Dispose::Surplus);
+            let closed = self.evict(site, || idle.next(), Dispose::Surplus);
             if closed {
                 self.put(site, 1);
             }
             surplus.end(site);
-            // After the end: one who parked before it, and was refused, has relied on us.
-            if !closed && by.longest_idle(site).is_none() {
-                return;
+            if !closed {
+                // After the end: one who parked before it, and was refused, has relied on us.
+                idle = by.idle(site);
+                if idle.as_slice().is_empty() {
+                    return;
+                }
             }
         }
     }

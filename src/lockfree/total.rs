@@ -248,6 +248,12 @@ impl<S> Total<S> {
         self.word.load(Ordering::Relaxed) & STARVED != 0
     }
 
+    /// Whether a limit may be passed.
+    pub(super) fn may_be_passed(&self) -> bool {
+        // Ordering: Relaxed, as in `wants_parked`.
+        self.word.load(Ordering::Relaxed) & SHRINKING != 0
+    }
+
     /// Whether anybody wants to know of a connection that has been parked. One load, for the hit
     /// path.
     #[inline]

@@ -205,6 +205,12 @@ impl<T> Node<T> {
         self.take_grant()
     }
 
+    /// Its task, to be woken though nothing is given: the task then looks again, and registers
+    /// again before it does.
+    pub(super) fn rouse(&self) -> Option<Waker> {
+        self.task.take()
+    }
+
     /// Whether it has been given something that it has not taken. A hint for the line's owner.
     pub(super) fn is_granted(&self) -> bool {
         // Ordering: Relaxed. Whoever acts on it does so by compare-and-swap.

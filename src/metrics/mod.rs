@@ -59,14 +59,13 @@ pub struct Metrics {
     pub waiting: u64,
     /// Callers turned away because too many waited: those refused at once, and those `shed`.
     pub queue_full: u64,
-    /// The share of `max_total_connections` that is on loan or being opened, 0 to 1. It stays at 1
-    /// while more are, because the limit has been lowered.
     /// Callers that had waited, and were turned away for one of a higher priority.
     pub shed: u64,
     /// Connections, and rights to open one, that were taken back from callers who had been woken
     /// for them and did not come within `handoff_grace`.
     pub grants_reclaimed: u64,
-    /// The share of `max_total_connections` that is on loan or being opened, 0 to 1.
+    /// The share of `max_total_connections` that is on loan or being opened, 0 to 1. It stays at 1
+    /// while more are, because the limit has been lowered.
     pub pool_utilization: f64,
     /// The average time to the head of a response, of late, over all servers.
     pub average_response_time: Duration,

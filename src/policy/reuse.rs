@@ -17,7 +17,10 @@ pub(crate) struct IdleLimits {
 
 impl IdleLimits {
     pub(crate) fn new(config: &Config) -> Self {
-        let ticks = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        // Rounded up: a limit of less than a tick is not none at all.
+        let ticks = |limit: Duration| {
+            u64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+        };
         Self {
             surplus: ticks(config.idle_conn_timeout),
             floor: ticks(config.max_idle_time),
@@ -88,6 +91,14 @@ mod tests {
         assert!(!limits(0).is_expired(89_999, || 1));
         assert!(limits(0).is_expired(90_000, || 1));
         assert_eq!(limits(0).expires_in(89_999, 1), 1);
+    }
+
+    #[test]
+    fn a_limit_below_a_tick_lasts_a_tick() {
+        let idle_conn_timeout = Duration::from_nanos(1);
+        let limits = IdleLimits::new(&Config { idle_conn_timeout, ..Config::default() });
+        assert!(!limits.is_expired(0, || 1));
+        assert!(limits.is_expired(1, || 1));
     }
 
     #[test]

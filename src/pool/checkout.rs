@@ -16,7 +16,9 @@ use crate::lockfree::lifecycle::State;
 use crate::policy::retry::is_idempotent;
 use crate::select::Select;
 use crate::server::{Server, ServerId};
-use crate::upstream::{CloseReason, Directory, Lease, Wish, acquire, try_acquire};
+use crate::upstream::{
+    CloseReason, Directory, Lease, Look, Wish, acquire_from, first_look, try_acquire,
+};
 
 /// A connection on loan. Dropping it gives it back; [`discard`](Self::discard) closes it.
 pub struct Checkout {
@@ -38,8 +40,16 @@ pub struct ConnectionInfo {
 }
 
 pub(super) async fn checkout(directory: &Directory, select: &Select) -> Result<Checkout, Error> {
-    let mut tried = Vec::new();
-    acquire(directory, wish(directory, select, &mut tried)).await.map(|lease| Checkout { lease })
+    // The look is no part of the future: what is looked for need not be moved with it.
+    let pick = match first_look(directory, &wish(directory, select, &mut Vec::new()))? {
+        Look::Hit(lease) => return Ok(Checkout { lease }),
+        Look::Miss(pick) => pick,
+    };
+    let on = async move {
+        let mut tried = Vec::new();
+        acquire_from(directory, wish(directory, select, &mut tried), pick).await
+    };
+    Box::pin(on).await.map(|lease| Checkout { lease })
 }
 
 pub(super) fn try_checkout(directory: &Directory, select: &Select) -> Option<Checkout> {

@@ -84,7 +84,7 @@ impl<'a> Plan<'a> {
             plan.form = Form::Authority;
             return Ok(plan);
         }
-        if select.absolute_form {
+        if select.is_absolute() {
             plan.form = Form::Absolute;
             plan.verbatim = parts.uri.authority().is_some();
             absolute(&parts.uri)?;

@@ -9,6 +9,7 @@ mod send;
 mod shutdown;
 mod upgraded;
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -128,15 +129,16 @@ impl Pool {
     }
 
     /// Takes a connection on loan, to send several requests over the same one. Dropping the
-    /// checkout gives it back.
+    /// checkout gives it back. The wishes can be handed over, or lent: who asks often for the same
+    /// keeps a [`Select`].
     ///
     /// # Errors
     /// As [`send`](Self::send), as far as getting a connection goes.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the line; a connection that had been granted goes to the next.
-    pub async fn checkout(&self, select: Select) -> Result<Checkout, Error> {
-        checkout::checkout(&self.inner.directory, &select).await
+    pub async fn checkout(&self, select: impl Borrow<Select>) -> Result<Checkout, Error> {
+        checkout::checkout(&self.inner.directory, select.borrow()).await
     }
 
     /// Takes an idle connection on loan, if there is one now. Never waits, and opens none.

@@ -74,9 +74,10 @@ pub trait Timer: Send + Sync + 'static {
     }
 
     /// Milliseconds since any fixed moment, on a clock that is cheaper to read than
-    /// [`now`](Timer::now). If there is one, the pool measures by it how long a connection has been
-    /// idle, and by nothing else. It may lag behind by some milliseconds, which are then added to
-    /// the time that a connection may be idle; but it must never go back.
+    /// [`now`](Timer::now). If there is one, the pool measures by it, and by nothing else, how long
+    /// a connection has been idle, how long what was granted to a caller is not taken, and the
+    /// window of the budget of retries. It may lag behind by some milliseconds, by which those
+    /// times are then longer or shorter; but it must never go back.
     ///
     /// `None`, the default, says that there is none, and must always be the answer then.
     fn coarse_millis(&self) -> Option<u64> {

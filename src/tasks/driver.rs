@@ -150,5 +150,8 @@ impl Drop for Work<'_> {
     fn drop(&mut self) {
         self.errands.clear();
         self.hub.undriven();
+        if self.hub.lifecycle.is_open() {
+            self.directory.upgrade().iter().for_each(|known| reclaim::leave_to_waiters(known));
+        }
     }
 }

@@ -3,6 +3,14 @@
 use crate::lockfree::settle;
 use crate::upstream::Directory;
 
+/// There is no driver any more: has those who wait look for themselves.
+pub(super) fn leave_to_waiters(directory: &Directory) {
+    for backend in directory.servers() {
+        backend.gate.rouse();
+        settle::settle(&*backend);
+    }
+}
+
 /// Looks at every server whose time has come, and notes when to look again.
 ///
 /// Whoever enters a line, leaves one or gives something back looks too. This is for the line where

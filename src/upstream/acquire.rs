@@ -80,58 +80,75 @@ impl Wish<'_> {
 /// Dropping the future leaves the line; what had been granted goes to the next. A dial goes on
 /// without its caller if there is a driver, for the benefit of those who come after, and is given
 /// up otherwise.
-pub(crate) async fn acquire(directory: &Directory, mut wish: Wish<'_>) -> Result<Lease, Error> {
+pub(crate) async fn acquire(directory: &Directory, wish: Wish<'_>) -> Result<Lease, Error> {
+    match first_look(directory, &wish)? {
+        Look::Hit(lease) => Ok(lease),
+        // In a box of its own: a miss can bear an allocation, and a hit the bytes that its future
+        // is moved about with cannot.
+        Look::Miss(pick) => Box::pin(acquire_from(directory, wish, pick)).await,
+    }
+}
+
+/// What there is at once.
+#[inline]
+pub(crate) fn first_look(directory: &Directory, wish: &Wish<'_>) -> Result<Look, Error> {
     if wish.timeout.is_some_and(|timeout| timeout.is_zero()) {
         let message = "the request had no time left when it began";
         return Err(Error::new(ErrorKind::Timeout, message).at(Phase::Queue).retry_safe(true));
     }
-    match look(directory, &wish) {
-        Look::Hit(lease) => Ok(lease.direct()),
-        Look::Miss(pick) => {
-            wish.began.get_or_insert_with(|| directory.hub.now());
-            acquire_from(directory, wish, pick).await
-        }
-        Look::Closed => Err(closed()),
-    }
+    look(directory, wish).map(Look::direct).ok_or_else(closed)
 }
 
 /// An idle connection, now. Never waits, and opens none.
 pub(crate) fn try_acquire(directory: &Directory, wish: &Wish<'_>) -> Option<Lease> {
-    match look(directory, wish) {
+    match look(directory, wish)? {
         Look::Hit(lease) => Some(lease),
-        Look::Miss(_) | Look::Closed => None,
+        Look::Miss(_) => None,
     }
 }
 
-enum Look {
+/// What the first look found.
+pub(crate) enum Look {
+    /// A connection.
     Hit(Lease),
+    /// None, or none that will do: where to go on.
     Miss(Pick),
-    Closed,
 }
 
-/// The hit path: no precise time, no count that threads share.
+impl Look {
+    #[inline]
+    fn direct(self) -> Self {
+        match self {
+            Self::Hit(lease) => Self::Hit(lease.direct()),
+            miss @ Self::Miss(_) => miss,
+        }
+    }
+}
+
+/// The hit path: no precise time, no count that threads share. `None` if the pool is closed.
 #[inline]
-fn look(directory: &Directory, wish: &Wish<'_>) -> Look {
+fn look(directory: &Directory, wish: &Wish<'_>) -> Option<Look> {
     while directory.hub.lifecycle.is_open() {
         match directory.pick(wish) {
             Pick::Idle(lease) if !wish.distrusts(&lease) => {
                 if let Some(lease) = checked(lease, wish.tick) {
-                    return Look::Hit(lease);
+                    return Some(Look::Hit(lease));
                 }
             }
-            pick => return Look::Miss(pick),
+            pick => return Some(Look::Miss(pick)),
         }
     }
-    Look::Closed
+    None
 }
 
 /// From what the first look found, if that was no hit.
-async fn acquire_from(
+pub(crate) async fn acquire_from(
     directory: &Directory,
-    wish: Wish<'_>,
+    mut wish: Wish<'_>,
     mut pick: Pick,
 ) -> Result<Lease, Error> {
     let hub = &*directory.hub;
+    wish.began.get_or_insert_with(|| hub.now());
     let mut failed = None;
     loop {
         let (backend, mut found) = match pick {

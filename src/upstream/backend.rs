@@ -145,8 +145,8 @@ impl Site for Backend {
         self.directory()?.longest_idle(Some(self.id))
     }
 
-    fn longest_idle_anywhere(&self) -> Option<(Arc<Self>, Candidate)> {
-        self.directory()?.longest_idle(None)
+    fn idle_anywhere(&self) -> Vec<(Arc<Self>, Candidate)> {
+        self.directory().map_or_else(Vec::new, |directory| directory.idle())
     }
 
     fn fence_elsewhere(&self) {

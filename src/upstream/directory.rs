@@ -199,6 +199,16 @@ impl Directory {
         })
     }
 
+    /// The idle connections of all servers.
+    pub(super) fn idle(&self) -> Vec<(Arc<Backend>, Candidate)> {
+        self.roster.with(|roster| {
+            roster
+                .backends()
+                .flat_map(|known| known.gate.idle.parked().map(move |seen| (known.clone(), seen)))
+                .collect()
+        })
+    }
+
     /// How many connections are parked now, those on their way to a waiter not among them.
     pub(super) fn parked(&self) -> u64 {
         self.roster.with(|roster| roster.backends().map(|known| known.gate.idle.len() as u64).sum())

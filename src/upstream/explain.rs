@@ -131,7 +131,7 @@ impl Nobody {
             }
             (Self::Exhausted, _) => "no server could be reached".into(),
             (Self::Untagged, _) => {
-                let tag = wish.select.tag.as_ref().map_or("", |tag| &tag.name);
+                let tag = wish.select.wanted_tag().map_or("", |tag| &tag.name);
                 let shown: String = tag.escape_debug().take(MOST_SHOWN).collect();
                 format!("no server has the tag \"{shown}\" and a weight above 0").into()
             }

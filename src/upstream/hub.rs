@@ -16,7 +16,7 @@ use crate::lockfree::snapshot::Snapshot;
 use crate::lockfree::total::Total;
 use crate::policy::reuse::{self, IdleLimits};
 use crate::rt::{BoxFuture, Runtime};
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, Queue, TaskCell};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Ordering, Queue, TaskCell};
 
 /// The limits, the clock, the counters and the end of a pool. It knows no server.
 pub(crate) struct Hub {
@@ -39,14 +39,15 @@ pub(crate) struct Hub {
     pub(crate) waits: Histogram,
     /// How many requests may be sent again.
     pub(crate) budget: Budget,
-    /// The zero of the ticks, if the timer has no coarse clock.
+    /// The zero of the ticks: by the coarse clock, if the timer has one, else by the precise one.
+    first_tick: u64,
     start: Instant,
     /// Work left behind by callers who have gone, for the driver.
     pub(crate) errands: Queue<BoxFuture<'static, ()>>,
     /// The driver's task, if there is a driver.
     pub(crate) driver: TaskCell,
     /// Whether a driver is at work: else nothing is left to it.
-    pub(crate) driven: AtomicBool,
+    pub(crate) driven: CachePadded<AtomicBool>,
     /// The tick at which to look for grants to be taken back; `u64::MAX` if there are none.
     look_at: AtomicU64,
     /// How long a grant may be out, in ticks.
@@ -79,10 +80,11 @@ impl Hub {
             longest_wait: Max::new(),
             waits: Histogram::new(),
             budget: Budget::new(Terms::default()),
+            first_tick: conns.runtime.timer().coarse_millis().unwrap_or(0),
             start: conns.runtime.timer().now(),
             errands: Queue::new(),
             driver: TaskCell::new(),
-            driven: AtomicBool::new(false),
+            driven: CachePadded::new(AtomicBool::new(false)),
             look_at: AtomicU64::new(u64::MAX),
             grace: ticks(config.handoff_grace),
             starter: OnceLock::new(),
@@ -141,10 +143,13 @@ impl Hub {
     /// may lag behind that of [`now`](Self::now), and the two are never compared.
     #[inline]
     pub(crate) fn tick(&self) -> u64 {
-        self.runtime().timer().coarse_millis().unwrap_or_else(|| {
-            let since = self.now().saturating_duration_since(self.start);
-            since.as_secs() * 1000 + u64::from(since.subsec_millis())
-        })
+        match self.runtime().timer().coarse_millis() {
+            Some(now) => now.saturating_sub(self.first_tick),
+            None => {
+                let since = self.now().saturating_duration_since(self.start);
+                since.as_secs() * 1000 + u64::from(since.subsec_millis())
+            }
+        }
     }
 
     /// The tick at which a connection made now is too old.
@@ -211,10 +216,13 @@ impl Hub {
         }
     }
 
-    /// Whether a driver is at work.
-    pub(crate) fn is_driven(&self) -> bool {
-        // Ordering: Acquire pairs with the Release of the driver's start.
-        self.driven.load(Ordering::Acquire)
+    /// Whether a driver is at work, for one whose task is registered in a line: if so, the task is
+    /// woken when the driver ends.
+    pub(super) fn relies_on_driver(&self) -> bool {
+        // Ordering: AcqRel, and a read-modify-write, as in `leave`: either the driver's end comes
+        // after it, and whoever rouses the line then finds the task; or it comes before, and we
+        // see that.
+        self.driven.fetch_and(true, Ordering::AcqRel)
     }
 
     /// At this tick a server is to be looked at, for grants to be taken back; whether that is

@@ -292,20 +292,18 @@ fn trim(backend: &Backend, hub: &Hub) {
         && hub.tally.idle() > most
         && backend.directory().is_some_and(|directory| directory.parked() > most)
     {
+        // None is in sight: what is parked is hidden by a line, whose owner is about to give it to
+        // somebody. To look until that is done would be to wait for another thread.
+        let Some((backend, seen)) = backend.longest_idle() else {
+            break;
+        };
         // If another thread was faster, there is one less; or it is in use, and the look above
         // says so.
-        backend.close_longest_idle(CloseReason::IdleCap);
+        backend.close_idle_if(seen, CloseReason::IdleCap);
     }
 }
 
 impl Backend {
-    /// Closes the longest idle connection of all servers, unless another thread is faster.
-    fn close_longest_idle(&self, reason: CloseReason) {
-        if let Some((backend, seen)) = self.longest_idle() {
-            backend.close_idle_if(seen, reason);
-        }
-    }
-
     /// Looks at the idle connection that was seen, if it has not been used since. It is out of the
     /// set for that moment, and comes back as it was.
     fn inspect<R>(&self, seen: Candidate, look: impl FnOnce(&Held) -> R) -> Option<R> {

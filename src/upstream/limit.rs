@@ -13,7 +13,7 @@ use crate::rt::Sleep;
 const MAX_EARLY: u32 = 64;
 
 /// Ends at the deadline. Where no driver does it, it wakes in between, to look for a grant that
-/// somebody else does not come for.
+/// somebody else does not come for. A driver that ends has those who wait polled again.
 pub(super) struct Limit<'a> {
     backend: &'a Backend,
     deadline: Option<Instant>,
@@ -21,19 +21,23 @@ pub(super) struct Limit<'a> {
     sleep: Option<Pin<Box<dyn Sleep>>>,
     /// When the sleep ends; `None` if it is not waited for.
     until: Option<Instant>,
+    /// Whether there was a driver when that was decided.
+    driven: bool,
     early: u32,
 }
 
 impl<'a> Limit<'a> {
     pub(super) fn new(backend: &'a Backend, deadline: Option<Instant>) -> Self {
-        Self { backend, deadline, sleep: None, until: None, early: 0 }
+        Self { backend, deadline, sleep: None, until: None, driven: false, early: 0 }
     }
 
     /// Ready at the deadline. The wait began at `since`.
     pub(super) fn poll(&mut self, since: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let hub = &self.backend.hub;
         if self.sleep.is_none() {
-            self.sleep_until(self.next(since));
+            self.sleep_until_next(since);
+        } else if self.driven && !hub.relies_on_driver() {
+            self.sleep_until_next(hub.now());
         }
         while let (Some(sleep), Some(until)) = (&mut self.sleep, self.until) {
             if sleep.as_mut().poll(cx).is_pending() {
@@ -48,12 +52,14 @@ impl<'a> Limit<'a> {
             if self.backend.gate.look_at().is_some_and(|at| at <= hub.tick()) {
                 settle::look(self.backend);
             }
-            self.sleep_until(self.next(now));
+            self.sleep_until_next(now);
         }
         Poll::Pending
     }
 
-    fn sleep_until(&mut self, until: Option<Instant>) {
+    fn sleep_until_next(&mut self, now: Instant) {
+        self.driven = self.backend.hub.relies_on_driver();
+        let until = self.next(now);
         self.until = until;
         match (&mut self.sleep, until) {
             (Some(sleep), Some(until)) => sleep.as_mut().reset(until),
@@ -67,7 +73,7 @@ impl<'a> Limit<'a> {
     /// When to wake next, at `now`.
     fn next(&self, now: Instant) -> Option<Instant> {
         let hub = &self.backend.hub;
-        if hub.is_driven() || self.early > MAX_EARLY {
+        if self.driven || self.early > MAX_EARLY {
             return self.deadline;
         }
         // A grant that is given from now on is not overdue before.

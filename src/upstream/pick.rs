@@ -21,7 +21,7 @@ use crate::server::ServerId;
 const LOOKS: usize = 16;
 
 /// What the first look found.
-pub(super) enum Pick {
+pub(crate) enum Pick {
     /// An idle connection, not looked at yet.
     Idle(Lease),
     /// A server to wait at, or to dial.
@@ -32,7 +32,7 @@ pub(super) enum Pick {
 
 /// Why no server will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Nobody {
+pub(crate) enum Nobody {
     /// There are no servers.
     Empty,
     /// All have weight 0.
@@ -122,6 +122,19 @@ impl<'a> Search<'a> {
         &self,
         mut offer: impl FnMut(&'a Arc<Backend>) -> bool,
     ) -> Result<Found<'a>, Nobody> {
+        let wish = self.wish;
+        // Nearly every request's case.
+        if wish.server.is_none() && self.advice.is_none() && wish.select.is_plain() {
+            return self.run_in(self.tiers()?, &mut offer);
+        }
+        self.run_wished(&mut offer)
+    }
+
+    /// The same for one who has wishes.
+    fn run_wished(
+        &self,
+        offer: &mut impl FnMut(&'a Arc<Backend>) -> bool,
+    ) -> Result<Found<'a>, Nobody> {
         let (roster, wish) = (self.roster, self.wish);
         if let Some(id) = wish.server {
             let at = roster.position(id).ok_or(Nobody::NotFound)?;
@@ -131,26 +144,26 @@ impl<'a> Search<'a> {
             let backend = &roster.entries()[at].backend;
             return Ok(if offer(backend) { Found::Given } else { Found::Wait(backend) });
         }
-        for id in [wish.select.prefer, self.advice].into_iter().flatten() {
+        for id in [wish.select.preferred(), self.advice].into_iter().flatten() {
             let wanted = roster.position(id).filter(|&at| !self.is_barred(at));
             let wanted = wanted.map(|at| &roster.entries()[at]).filter(|entry| self.allows(entry));
             if wanted.is_some_and(|entry| offer(&entry.backend)) {
                 return Ok(Found::Given);
             }
         }
-        if let Some(tag) = wish.select.tag.as_ref().filter(|tag| !tag.is_required) {
+        if let Some(tag) = wish.select.wanted_tag().filter(|tag| !tag.is_required) {
             if let Some(preferred) = roster.tagged(&tag.name) {
-                if let Ok(Found::Given) = self.run_in(preferred, &mut offer) {
+                if let Ok(Found::Given) = self.run_in(preferred, offer) {
                     return Ok(Found::Given);
                 }
             }
         }
-        self.run_in(self.tiers()?, &mut offer)
+        self.run_in(self.tiers()?, offer)
     }
 
     /// Those that this caller may get.
     pub(super) fn tiers(&self) -> Result<&'a Tiers, Nobody> {
-        let required = self.wish.select.tag.as_ref().filter(|tag| tag.is_required);
+        let required = self.wish.select.wanted_tag().filter(|tag| tag.is_required);
         let (tiers, nobody) = match required {
             Some(tag) => (self.roster.tagged(&tag.name), Nobody::Untagged),
             None => (Some(self.roster.all()), Nobody::Drained),
@@ -163,7 +176,7 @@ impl<'a> Search<'a> {
 
     /// Whether the server may be picked at all, and has the tag if one is required.
     pub(super) fn allows(&self, entry: &Entry) -> bool {
-        let required = self.wish.select.tag.as_ref().filter(|tag| tag.is_required);
+        let required = self.wish.select.wanted_tag().filter(|tag| tag.is_required);
         entry.is_eligible() && required.is_none_or(|tag| entry.terms.tags.contains(&tag.name))
     }
 
@@ -258,7 +271,7 @@ impl View for Search<'_> {
 
     #[inline]
     fn is_barred(&self, at: usize) -> bool {
-        let (tried, excluded) = (&*self.wish.tried, &self.wish.select.exclude);
+        let (tried, excluded) = (&*self.wish.tried, self.wish.select.excluded());
         // Nearly every request's case, without a look at the server.
         if tried.is_empty() && excluded.is_empty() {
             return false;

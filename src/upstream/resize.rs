@@ -33,10 +33,18 @@ impl Directory {
         // Behind the fence in there: who parks later sees the cap.
         let cap = self.hub.idle_cap() as u64;
         while self.parked() > cap {
-            let Some((backend, seen)) = self.longest_idle(None) else {
+            let mut idle = self.idle();
+            if idle.is_empty() {
                 break;
-            };
-            backend.close_idle_if(seen, CloseReason::IdleCap);
+            }
+            // One look for as many as are too many, as in `shrink`.
+            idle.sort_by_key(|(_, seen)| seen.since);
+            for (backend, seen) in idle {
+                if self.parked() <= cap {
+                    break;
+                }
+                backend.close_idle_if(seen, CloseReason::IdleCap);
+            }
         }
         self.hub.after_close();
         Ok(())

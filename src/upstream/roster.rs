@@ -90,12 +90,16 @@ impl Roster {
 
 fn tiers(entries: &[Entry], chooser: &Chooser, wanted: impl Fn(&Entry) -> bool) -> Tiers {
     let mut tiers: BTreeMap<u8, Vec<Member>> = BTreeMap::new();
-    for (at, entry) in (0..).zip(entries) {
-        if entry.is_eligible() && wanted(entry) {
+    // Those of other tags are none of ours: what is made for a tag, and whom a key belongs to among
+    // its servers, must not depend on them.
+    let mut servers = 0;
+    for (at, entry) in (0..).zip(entries).filter(|(_, entry)| wanted(entry)) {
+        servers += 1;
+        if entry.is_eligible() {
             let id = hash(entry.backend.server.url().as_bytes());
             let member = Member { at, weight: entry.terms.weight, id };
             tiers.entry(entry.terms.tier).or_default().push(member);
         }
     }
-    Tiers(tiers.into_values().map(|members| chooser.set(members, entries.len())).collect())
+    Tiers(tiers.into_values().map(|members| chooser.set(members, servers)).collect())
 }

@@ -141,6 +141,26 @@ fn a_client_stays_at_its_server_while_others_come_and_go() {
 }
 
 #[test]
+fn a_client_s_server_among_those_of_a_tag_does_not_depend_on_the_others() {
+    let sim = Sim::new();
+    let tagged = |port: u16| parse(&format!("http://10.0.0.1:{port}")).tag("cache");
+    let pool = |others: std::ops::Range<u16>| {
+        let servers = (1..4).map(tagged);
+        let others = others.map(|port| parse(&format!("http://10.0.0.2:{port}")));
+        let builder = Pool::builder().runtime(sim.runtime_without_background());
+        let builder = servers.chain(others).fold(builder, Builder::server);
+        builder.strategy(Strategy::IpHash).build().unwrap()
+    };
+    let (few, many) = (pool(1..1), pool(1..200));
+    for client in 0..100 {
+        let wanted = Select::new().tag("cache").client_id(format!("10.1.2.{client}"));
+        // Both number those with the tag from 1 to 3.
+        let [home, among_many] = [&few, &many].map(|pool| pool.explain(&wanted).choice());
+        assert!(home.is_some() && home == among_many, "client {client}");
+    }
+}
+
+#[test]
 fn a_client_waits_for_its_own_server_though_another_is_free() {
     let sim = Sim::new();
     sim.block_on(async {

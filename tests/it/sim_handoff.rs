@@ -266,6 +266,40 @@ fn nobody_is_woken_more_than_once_for_each_grant() {
 }
 
 #[test]
+fn those_who_wait_look_themselves_once_the_driver_has_gone() {
+    for timeout in [None, Some(SECOND * 30)] {
+        let sim = Sim::new();
+        let server = SimServer::start(&sim, ONE);
+        let builder = builder(&sim, &[&server]).max_connections_per_server(1);
+        let (pool, mut driver) = builder.request_timeout(timeout).build_with_driver().unwrap();
+        sim.block_on(async {
+            assert!(poll_once(&mut driver).await.is_none());
+            let held = hold(&pool, 1).await;
+            let stalled = wait(&pool, 0);
+            // It is polled only when it is woken, and has made its plans with the driver in mind.
+            let wakes = Arc::<Wakes>::default();
+            let waker = Waker::from(wakes.clone());
+            let mut next: Waiter<'_> = Box::pin(pool.checkout(Select::new()));
+            assert!(look_as(&mut next, &waker).is_none());
+            drop(driver);
+            assert_eq!(wakes.get(), 1, "it does not hear of it");
+            assert!(look_as(&mut next, &waker).is_none());
+            drop(held);
+            sim.sleep(MS * 49).await;
+            assert_eq!(wakes.get(), 1);
+            sim.sleep(MS).await;
+            assert_eq!(wakes.get(), 2);
+            assert!(look_as(&mut next, &waker).is_none(), "it takes it back, and is woken for it");
+            assert_eq!(wakes.get(), 3);
+            drop(look_as(&mut next, &waker).expect("it is passed on").unwrap());
+            drop(stalled);
+        });
+        assert_eq!(pool.metrics().grants_reclaimed, 1, "{timeout:?}");
+        assert_balanced(&pool.metrics());
+    }
+}
+
+#[test]
 fn the_driver_looks_as_long_as_a_grant_is_out_and_then_no_more() {
     let sim = Sim::new();
     let server = SimServer::start(&sim, ONE);

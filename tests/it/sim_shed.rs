@@ -8,6 +8,7 @@ use evenkeel::{Body, Error, ErrorKind, Phase, Pool, Select};
 use futures_lite::future::poll_once;
 use http::Response;
 
+use crate::sim_limits::change;
 use crate::support::sim::{
     BACKGROUNDS, Background, MS, ONE, SECOND, TWO, builder, get, hold, id_at, whole, wished,
 };
@@ -196,6 +197,58 @@ fn at_the_total_limit_the_lowest_makes_way_too() {
         assert_eq!(turned_away(&mut line, &two).await, [0]);
         drop(held);
         whole(urgent.await.unwrap()).await.unwrap();
+    });
+    assert_balanced(&pool.metrics());
+}
+
+/// There is no end to how many wait as their number is lowered; each gives way to one who comes.
+#[test]
+fn those_who_stay_in_a_line_that_has_shrunk_give_way_to_higher_classes() {
+    let (sim, server, pool) = world(100);
+    sim.block_on(async {
+        let held = hold(&pool, 1).await;
+        let mut line = Vec::new();
+        for at in 0..100 {
+            line.push((at, wait(&pool, 1).await));
+        }
+        change(&pool, |limits| limits.max_waiters = 2);
+        for (came, gone) in (100..200).zip((0..100).rev()) {
+            line.push((came, wait(&pool, 2).await));
+            assert_eq!(turned_away(&mut line, &server).await, [gone]);
+        }
+        for class in 0..3 {
+            let refused = call(&pool, class).await.expect_err("nobody is of a lower class");
+            assert_eq!(refused.kind(), ErrorKind::QueueFull);
+        }
+        drop(held);
+        for (_, caller) in line {
+            whole(caller.await.expect("it is still in line")).await.unwrap();
+        }
+    });
+    assert_balanced(&pool.metrics());
+}
+
+/// Callers without a place wait for a permit of the total as the server's own limit is lowered.
+#[test]
+fn a_caller_without_a_place_is_refused_when_the_room_goes_that_let_it_in() {
+    let sim = Sim::new();
+    let server = SimServer::start(&sim, ONE);
+    let builder = builder(&sim, &[&server]).max_waiters(0).max_connecting(2);
+    let pool = builder.max_connections_per_server(2).build().unwrap();
+    sim.net().connect_delay(ONE, SECOND);
+    sim.block_on(async {
+        let (first, second) = (wait(&pool, 0).await, wait(&pool, 0).await);
+        change(&pool, |limits| limits.max_connections_per_server = 1);
+        for class in [0, 7] {
+            let refused = call(&pool, class).await.expect_err("no place, and no room");
+            assert_eq!(refused.kind(), ErrorKind::QueueFull);
+        }
+        // Both dials were begun before; what is too much is closed as it comes back.
+        for caller in [first, second] {
+            whole(caller.await.expect("its dial ends")).await.unwrap();
+        }
+        assert_eq!(server.counts().open, 1);
+        whole(call(&pool, 0).await.expect("one is idle")).await.unwrap();
     });
     assert_balanced(&pool.metrics());
 }

@@ -53,7 +53,7 @@ impl Evenkeel {
 
 impl Cycle for Evenkeel {
     fn cycle(&self) {
-        let loan = at_once(self.pool.checkout(self.select.clone()));
+        let loan = at_once(self.pool.checkout(&self.select));
         drop(std::hint::black_box(loan.expect("one is idle")));
     }
 }

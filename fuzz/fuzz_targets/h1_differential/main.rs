@@ -22,14 +22,23 @@ use self::peer::Theirs;
 
 /// What we refuse and hyper takes, by the name of our error.
 const STRICTER: &[(&str, &str)] = &[
-    ("NotHttp1", "hyper skips empty lines before the status line: the tail of a response that was \
-      longer than it said"),
-    ("TransferEncoding", "hyper takes any list that ends with chunked, and any other up to the \
-      close; we offered no coding, and would hand on a coded body as if it were plain"),
+    (
+        "NotHttp1",
+        "hyper skips empty lines before the status line: the tail of a response that was \
+      longer than it said",
+    ),
+    (
+        "TransferEncoding",
+        "hyper takes any list that ends with chunked, and any other up to the \
+      close; we offered no coding, and would hand on a coded body as if it were plain",
+    ),
     ("Upgrade", "hyper takes a 101 that nobody asked for"),
     ("TooManyInterim", "hyper skips interim responses without end"),
-    ("Chunk", "hyper takes control characters in extensions, and any number of leading zeros; hops \
-      that read on to a bare CR or LF see other chunks"),
+    (
+        "Chunk",
+        "hyper takes control characters in extensions, and any number of leading zeros; hops \
+      that read on to a bare CR or LF see other chunks",
+    ),
     ("Trailers", "hyper takes lines that end with a bare LF"),
     ("TooManyFields", "hyper bounds trailers by more fields than ours are here"),
 ];

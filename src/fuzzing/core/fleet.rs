@@ -79,9 +79,13 @@ impl Site for Server {
         self.longest_idle(1 - self.at)
     }
 
-    fn longest_idle_anywhere(&self) -> Option<(Box<Self>, Candidate)> {
-        let all = (0..SERVERS).filter_map(|at| self.longest_idle(at));
-        all.min_by_key(|(_, seen)| seen.since)
+    fn idle_anywhere(&self) -> Vec<(Box<Self>, Candidate)> {
+        let idle = |at| {
+            let server = Self { fleet: self.fleet.clone(), at };
+            let seen: Vec<Candidate> = server.gate().idle.parked().collect();
+            seen.into_iter().map(move |seen| (Box::new(server.clone()), seen))
+        };
+        (0..SERVERS).flat_map(idle).collect()
     }
 
     fn is_any_above(&self) -> bool {

@@ -16,13 +16,14 @@ pub(super) const MOST_WORDS: usize = 1_058;
 #[cfg(not(evenkeel_loom))]
 pub(super) const FIRST: usize = 2;
 
-// So small in the models that they come to the second group.
+// So small in the models that they come to the second group, and to a segment of words that begins
+// in the middle of a group, as some do.
 #[cfg(evenkeel_loom)]
 pub const PER_WORD: usize = 2;
 #[cfg(evenkeel_loom)]
 pub const NARROW: usize = 2;
 #[cfg(evenkeel_loom)]
-pub(super) const GROUP: usize = 2;
+pub(super) const GROUP: usize = 3;
 #[cfg(evenkeel_loom)]
 pub(super) const MOST_WORDS: usize = 6;
 #[cfg(evenkeel_loom)]
@@ -52,13 +53,15 @@ pub(super) const fn places(count: usize) -> usize {
     if count < NARROW { count } else { NARROW + groups(count) }
 }
 
-/// The word that a thread begins with. Most sets have one word or two: for them there is a branch
-/// that is foreseen, in place of a division that everything else would wait for.
+/// The word that a thread begins with. Most sets have one word or two, and most threads a number
+/// below that of the words if there are more: for them there is a branch that is foreseen, in place
+/// of a division that everything else would wait for.
 #[inline]
 pub(super) const fn nth(hint: usize, words: usize) -> usize {
     match words {
         1 => 0,
         2 => hint % 2,
+        _ if hint < words => hint,
         _ => hint % words,
     }
 }

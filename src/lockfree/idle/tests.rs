@@ -58,6 +58,13 @@ fn the_highest_is_seen_first_by_the_reaper() {
 }
 
 #[test]
+fn threads_begin_with_each_word_in_turn() {
+    for words in 1..=NARROW {
+        assert!((0..200).all(|hint| nth(hint, words) == hint % words), "{words} words");
+    }
+}
+
+#[test]
 fn a_hint_names_the_first_word_and_the_others_follow() {
     let idle = two_and_two();
     assert_eq!([1, 1, 1, 1].map(|hint| take(&idle, hint)), [64, 65, 0, 1]);

@@ -39,6 +39,23 @@ fn past_a_full_line_as_many_come_as_there_is_room_for() {
 }
 
 #[test]
+fn those_who_wait_as_the_line_shrinks_keep_no_higher_class_out() {
+    let limits = |waiting| Limits { open: 0, connecting: 0, waiting };
+    let ledger = Ledger::new(limits(200));
+    for _ in 0..200 {
+        assert_eq!(ledger.join(0), Ok(Joined::Place));
+    }
+    ledger.set_limits(limits(2));
+    assert_eq!(ledger.join(0), Err(Refused::Full));
+    for _ in 0..GUESTS {
+        assert_eq!(ledger.join(1), Ok(Joined::Guest));
+    }
+    assert_eq!(ledger.join(7), Err(Refused::Full), "it is to be decided first who must go");
+    ledger.set_limits(limits(300));
+    assert_eq!(ledger.join(0), Ok(Joined::Place));
+}
+
+#[test]
 fn nobody_joins_a_closed_server() {
     let ledger = ledger(2);
     assert_eq!(ledger.join(0), Ok(Joined::Place));

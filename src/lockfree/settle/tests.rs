@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Wake, Waker};
 
 use super::*;
+use crate::lockfree::gate::Gate;
 use crate::lockfree::idle::Take;
 use crate::lockfree::permits::Limits;
 use crate::lockfree::ticket::{Granted, Ticket};
@@ -63,11 +64,11 @@ impl Site for Server {
     }
 
     fn longest_idle_elsewhere(&self) -> Option<(Box<Self>, Candidate)> {
-        self.longest_idle(|at| at != self.at)
+        self.idle(|at| at != self.at).min_by_key(|(_, seen)| seen.since)
     }
 
-    fn longest_idle_anywhere(&self) -> Option<(Box<Self>, Candidate)> {
-        self.longest_idle(|_| true)
+    fn idle_anywhere(&self) -> Vec<(Box<Self>, Candidate)> {
+        self.idle(|_| true).collect()
     }
 
     fn is_any_above(&self) -> bool {
@@ -105,11 +106,10 @@ fn touch(conn: &Conn) {
 }
 
 impl Server {
-    fn longest_idle(&self, of: impl Fn(usize) -> bool) -> Option<(Box<Self>, Candidate)> {
+    fn idle(&self, of: impl Fn(usize) -> bool) -> impl Iterator<Item = (Box<Self>, Candidate)> {
         (0..self.fleet.gates.len())
-            .filter(|at| of(*at))
+            .filter(move |at| of(*at))
             .flat_map(|at| self.fleet.gates[at].idle.parked().map(move |seen| (at, seen)))
-            .min_by_key(|(_, seen)| seen.since)
             .map(|(at, seen)| (Box::new(Self { fleet: self.fleet.clone(), at }), seen))
     }
 
@@ -178,6 +178,28 @@ fn an_idle_connection_is_closed_for_another_server_the_oldest_first() {
     assert_eq!([servers[0].gate().idle.len(), servers[1].gate().idle.len()], [0, 1]);
     check_in(&servers[2], lease);
     assert_conserved(servers);
+}
+
+/// The limit was lowered, and nothing idle found, while the connection was out of its set.
+#[test]
+fn what_an_eviction_puts_back_is_closed_if_it_is_too_much() {
+    let [one, two] = servers::<2>(2, 3);
+    let [parked, used] = [one.lease(), one.lease()];
+    check_in(&one, parked);
+    let seen = one.gate().idle.parked().next().expect("it is parked");
+    let again = one.lease();
+    check_in(&one, Parked { since: seen.since + 1, ..again });
+    one.gate().ledger.set_limits(Limits { open: 1, connecting: 1, waiting: 2 });
+    one.total().announce();
+    let mut finds = [(one.handle(), seen)].into_iter();
+    let mut rounds = Rounds::new();
+    assert!(!rounds.evict(&two, || finds.next(), Dispose::Evicted));
+    assert_eq!(one.gate().idle.len(), 1, "it was put back");
+    rounds.run(&two);
+    assert_eq!((one.gate().idle.len(), one.gate().ledger.counts().open), (0, 1));
+    assert!(!one.total().wants_check_ins(), "no limit is passed any more");
+    check_in(&one, used);
+    assert_conserved([one, two]);
 }
 
 #[test]
