@@ -51,6 +51,14 @@ pub(crate) fn is_beyond_hint(idle: u64, hint: Duration) -> bool {
     u128::from(idle) >= hint.saturating_sub(margin).as_millis()
 }
 
+/// The tick at which a connection that is made `now` is too old: as `dice` falls, up to a tenth
+/// before the end of its lifetime.
+pub(crate) fn end_of_life(now: u64, lifetime: Duration, dice: u64) -> u64 {
+    let millis = lifetime.as_millis();
+    let early = (millis / 10 * u128::from(dice)) >> 64;
+    now.saturating_add(u64::try_from(millis - early).unwrap_or(u64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +70,16 @@ mod tests {
         assert!(!is_beyond_hint(799, Duration::from_secs(1)));
         assert!(is_beyond_hint(800, Duration::from_secs(1)));
         assert!(is_beyond_hint(0, Duration::ZERO));
+    }
+
+    #[test]
+    fn a_life_ends_up_to_a_tenth_early() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(end_of_life(5, minute, 0), 60_005);
+        assert_eq!(end_of_life(5, minute, 1 << 63), 57_005);
+        assert_eq!(end_of_life(5, minute, u64::MAX), 54_006);
+        assert_eq!(end_of_life(u64::MAX - 1, minute, 0), u64::MAX);
+        assert_eq!(end_of_life(0, Duration::from_nanos(1), u64::MAX), 0);
     }
 
     fn limits(min_idle: usize) -> IdleLimits {
