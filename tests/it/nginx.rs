@@ -20,7 +20,7 @@ use socket2::Socket;
 
 use crate::support::run::under_block_on;
 use crate::support::server::hold_port;
-use crate::support::{assert_balanced, for_each_runtime, get_text, parse};
+use crate::support::{assert_balanced, at_rest, for_each_runtime, get_text, parse};
 
 const LARGE: usize = 200_000;
 
@@ -138,7 +138,7 @@ fn nginx_answers_twenty_thousand_requests_under_every_runtime() {
         };
         env.run_concurrently(64, 20_000, job).await;
         assert_eq!(wrong.load(Ordering::Relaxed), 0, "under {}", env.name);
-        let metrics = pool.metrics();
+        let metrics = at_rest(&pool).await;
         assert_balanced(&metrics);
         assert_eq!(metrics.successful_requests, 20_000);
         // A hundred requests and no more ran on each.

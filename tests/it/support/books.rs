@@ -1,6 +1,29 @@
 //! The sums that must hold whenever a pool is at rest.
 
-use evenkeel::Metrics;
+use std::future::poll_fn;
+use std::task::Poll;
+
+use evenkeel::{Metrics, Pool};
+
+/// Waits until the last dial has ended that a caller has left behind, having been served otherwise.
+pub(crate) async fn at_rest(pool: &Pool) -> Metrics {
+    loop {
+        let metrics = pool.metrics();
+        if metrics.connecting == 0 && metrics.active_connections == 0 {
+            return metrics;
+        }
+        let mut yielded = false;
+        poll_fn(|cx| {
+            if yielded {
+                return Poll::Ready(());
+            }
+            yielded = true;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+}
 
 /// Checks every sum of the pool's accounting, with nothing in flight.
 ///

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use evenkeel::{BoxFuture, Builder, Pool};
 
-use super::books::assert_balanced;
+use super::books::{assert_balanced, at_rest};
 use super::server::Server;
 
 /// How many requests.
@@ -61,7 +61,7 @@ impl Load {
     /// Checks what the servers saw and what the pool counted, once all requests are done.
     pub(crate) async fn verify(&self) {
         assert_eq!(self.wrong.load(Ordering::Relaxed), 0, "requests failed");
-        let metrics = self.pool.metrics();
+        let metrics = at_rest(&self.pool).await;
         assert_balanced(&metrics);
         assert_eq!(metrics.total_requests, REQUESTS as u64);
         assert_eq!(metrics.successful_requests, REQUESTS as u64);

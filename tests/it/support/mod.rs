@@ -16,7 +16,7 @@ pub(crate) mod server;
 pub(crate) mod sim;
 pub(crate) mod sim_server;
 
-pub(crate) use self::books::assert_balanced;
+pub(crate) use self::books::{assert_balanced, at_rest};
 pub(crate) use self::run::{Env, block_on, for_each_runtime};
 pub(crate) use self::server::{Manner, Server};
 pub(crate) use self::sim_server::SimServer;
