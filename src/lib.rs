@@ -196,8 +196,8 @@ pub use lockfree::histogram::Distribution;
 pub use metrics::{Destroyed, Exclusion, Explanation, Metrics, ServerReport, ServerStats, Verdict};
 #[cfg(not(evenkeel_loom))]
 pub use pool::{
-    Body, Builder, Checkout, ConnectionInfo, LeasedBody, Pool, ResponseInfo, ShutdownReport,
-    Timings, Upgraded,
+    Body, Builder, Checkout, ConnectionInfo, IdleInfo, LeasedBody, Pool, ResponseInfo,
+    ShutdownReport, Timings, Upgraded,
 };
 #[cfg(not(evenkeel_loom))]
 pub use rt::{

@@ -103,6 +103,10 @@ pub struct Destroyed {
     pub discarded: u64,
     /// More were open than may be, since a limit had been lowered.
     pub limit: u64,
+    /// Older than `max_lifetime`.
+    pub lifetime: u64,
+    /// They had carried `max_requests_per_connection` requests.
+    pub max_requests: u64,
 }
 
 /// A snapshot of one server.

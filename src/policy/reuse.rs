@@ -17,7 +17,10 @@ pub(crate) struct IdleLimits {
 
 impl IdleLimits {
     pub(crate) fn new(config: &Config) -> Self {
-        let ticks = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        // Rounded up: a limit of less than a tick is not none at all.
+        let ticks = |limit: Duration| {
+            u64::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+        };
         Self {
             surplus: ticks(config.idle_conn_timeout),
             floor: ticks(config.max_idle_time),
@@ -48,6 +51,14 @@ pub(crate) fn is_beyond_hint(idle: u64, hint: Duration) -> bool {
     u128::from(idle) >= hint.saturating_sub(margin).as_millis()
 }
 
+/// The tick at which a connection that is made `now` is too old: as `dice` falls, up to a tenth
+/// before the end of its lifetime.
+pub(crate) fn end_of_life(now: u64, lifetime: Duration, dice: u64) -> u64 {
+    let millis = lifetime.as_millis();
+    let early = (millis / 10 * u128::from(dice)) >> 64;
+    now.saturating_add(u64::try_from(millis - early).unwrap_or(u64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +72,16 @@ mod tests {
         assert!(is_beyond_hint(0, Duration::ZERO));
     }
 
+    #[test]
+    fn a_life_ends_up_to_a_tenth_early() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(end_of_life(5, minute, 0), 60_005);
+        assert_eq!(end_of_life(5, minute, 1 << 63), 57_005);
+        assert_eq!(end_of_life(5, minute, u64::MAX), 54_006);
+        assert_eq!(end_of_life(u64::MAX - 1, minute, 0), u64::MAX);
+        assert_eq!(end_of_life(0, Duration::from_nanos(1), u64::MAX), 0);
+    }
+
     fn limits(min_idle: usize) -> IdleLimits {
         IdleLimits::new(&Config { min_idle, ..Config::default() })
     }
@@ -70,6 +91,14 @@ mod tests {
         assert!(!limits(0).is_expired(89_999, || 1));
         assert!(limits(0).is_expired(90_000, || 1));
         assert_eq!(limits(0).expires_in(89_999, 1), 1);
+    }
+
+    #[test]
+    fn a_limit_below_a_tick_lasts_a_tick() {
+        let idle_conn_timeout = Duration::from_nanos(1);
+        let limits = IdleLimits::new(&Config { idle_conn_timeout, ..Config::default() });
+        assert!(!limits.is_expired(0, || 1));
+        assert!(limits.is_expired(1, || 1));
     }
 
     #[test]

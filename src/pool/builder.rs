@@ -77,6 +77,12 @@ impl Builder {
         self
     }
 
+    /// See [`Config::max_requests_per_connection`]. Default: none. At least 1.
+    pub fn max_requests_per_connection(mut self, most: impl Into<Option<u32>>) -> Self {
+        self.config.max_requests_per_connection = most.into();
+        self
+    }
+
     /// See [`Config::seed`]. Default: `None`.
     pub fn seed(mut self, seed: impl Into<Option<u64>>) -> Self {
         self.config.seed = seed.into();
@@ -125,6 +131,8 @@ impl Builder {
     }
 
     optional_setters! {
+        /// See [`Config::max_lifetime`]. Default: none.
+        max_lifetime,
         /// See [`Config::queue_timeout`]. Default: none.
         queue_timeout,
         /// See [`Config::write_timeout`]. Default: none.

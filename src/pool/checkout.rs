@@ -97,10 +97,11 @@ impl Checkout {
         }
     }
 
-    /// Whether the next request can be sent: the last response has been read to its end, and both
-    /// sides keep the connection open.
+    /// Whether the next request can be sent: the last response has been read to its end, both
+    /// sides keep the connection open, and it has not carried
+    /// [`max_requests_per_connection`](crate::Config::max_requests_per_connection) yet.
     pub fn is_usable(&self) -> bool {
-        self.lease.conn_ref().is_reusable()
+        self.lease.is_usable()
     }
 
     /// Sends a request over this connection. The response's body borrows the checkout. There is no
@@ -190,7 +191,7 @@ impl Checkout {
         self.check()?;
         if !self.is_usable() {
             let message = "the connection cannot be used any more: the last response was not read \
-                           to its end, or one side closes";
+                           to its end, one side closes, or it has carried all its requests";
             return Err(Error::new(ErrorKind::Request, message).retry_safe(true));
         }
         let plan = Plan::new(&directory, parts)?;

@@ -4,6 +4,7 @@ mod body;
 mod builder;
 mod checkout;
 mod exchange;
+mod idle;
 mod send;
 mod shutdown;
 mod upgraded;
@@ -19,6 +20,7 @@ pub use self::body::{Body, LeasedBody};
 pub use self::builder::Builder;
 pub use self::checkout::{Checkout, ConnectionInfo};
 pub use self::exchange::{ResponseInfo, Timings};
+pub use self::idle::IdleInfo;
 pub use self::shutdown::ShutdownReport;
 pub use self::upgraded::Upgraded;
 use crate::config::Limits;
@@ -27,7 +29,7 @@ use crate::lockfree::histogram::Distribution;
 use crate::metrics::{Explanation, Metrics, ServerStats};
 use crate::select::Select;
 use crate::server::{Server, ServerId, redact};
-use crate::upstream::{CloseReason, Directory};
+use crate::upstream::Directory;
 
 /// A pool of connections to a set of servers. Cloning it is cheap, and shares it.
 ///
@@ -173,15 +175,6 @@ impl Pool {
     /// [`ErrorKind::NotFound`] if it is not, or no longer, in the pool.
     pub fn set_weight(&self, id: ServerId, weight: u32) -> Result<(), Error> {
         self.inner.directory.set_weight(id, weight)
-    }
-
-    /// Closes every connection that is idle now.
-    pub fn close_idle(&self) {
-        for backend in self.inner.directory.servers() {
-            for seen in backend.gate.idle.parked() {
-                backend.close_idle_if(seen, CloseReason::Discarded);
-            }
-        }
     }
 
     /// The limits now.

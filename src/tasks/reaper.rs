@@ -22,13 +22,19 @@ pub(super) fn sweep(directory: &Directory) -> Instant {
         let mut parked = backend.gate.idle.len();
         for seen in backend.gate.idle.parked() {
             let idle = tick.saturating_sub(seen.since);
-            if hub.idle_limits.is_expired(idle, || parked) {
-                if backend.close_idle_if(seen, CloseReason::Idle) {
-                    parked = parked.saturating_sub(1);
-                }
+            let expires = tick.saturating_add(hub.idle_limits.expires_in(idle, parked));
+            let ends = backend.end_of_idle(seen).unwrap_or(u64::MAX);
+            let reason = if hub.idle_limits.is_expired(idle, || parked) {
+                CloseReason::Idle
+            } else if tick >= ends {
+                CloseReason::Lifetime
             } else {
-                let expires_in = Duration::from_millis(hub.idle_limits.expires_in(idle, parked));
-                next = now.checked_add(expires_in).map_or(next, |expires| next.min(expires));
+                let ahead = Duration::from_millis(expires.min(ends) - tick);
+                next = now.checked_add(ahead).map_or(next, |at| next.min(at));
+                continue;
+            };
+            if backend.close_idle_if(seen, reason) {
+                parked = parked.saturating_sub(1);
             }
         }
     }

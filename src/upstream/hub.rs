@@ -14,7 +14,7 @@ use crate::lockfree::lifecycle::Lifecycle;
 use crate::lockfree::peak_ewma::TICK;
 use crate::lockfree::snapshot::Snapshot;
 use crate::lockfree::total::Total;
-use crate::policy::reuse::IdleLimits;
+use crate::policy::reuse::{self, IdleLimits};
 use crate::rt::{BoxFuture, Runtime};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Ordering, Queue, TaskCell};
 
@@ -27,6 +27,9 @@ pub(crate) struct Hub {
     pub(super) limits: Snapshot<Limits>,
     idle_cap: AtomicUsize,
     pub(crate) idle_limits: IdleLimits,
+    /// Where the dice of the lifetimes begin, and how often they were thrown.
+    seed: u64,
+    births: AtomicU64,
     pub(crate) conns: Arc<ConnShared>,
     pub(crate) total: Total<Arc<Backend>>,
     pub(crate) lifecycle: Lifecycle,
@@ -36,7 +39,8 @@ pub(crate) struct Hub {
     pub(crate) waits: Histogram,
     /// How many requests may be sent again.
     pub(crate) budget: Budget,
-    /// The zero of the ticks, if the timer has no coarse clock.
+    /// The zero of the ticks: by the coarse clock, if the timer has one, else by the precise one.
+    first_tick: u64,
     start: Instant,
     /// Work left behind by callers who have gone, for the driver.
     pub(crate) errands: Queue<BoxFuture<'static, ()>>,
@@ -66,6 +70,8 @@ impl Hub {
         let limits = Limits::of(&config);
         Self {
             idle_limits: IdleLimits::new(&config),
+            seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
+            births: AtomicU64::new(0),
             total: Total::new(total_of(&limits)),
             idle_cap: AtomicUsize::new(limits.max_idle_connections),
             limits: Snapshot::new(limits),
@@ -74,6 +80,7 @@ impl Hub {
             longest_wait: Max::new(),
             waits: Histogram::new(),
             budget: Budget::new(Terms::default()),
+            first_tick: conns.runtime.timer().coarse_millis().unwrap_or(0),
             start: conns.runtime.timer().now(),
             errands: Queue::new(),
             driver: TaskCell::new(),
@@ -136,10 +143,24 @@ impl Hub {
     /// may lag behind that of [`now`](Self::now), and the two are never compared.
     #[inline]
     pub(crate) fn tick(&self) -> u64 {
-        self.runtime().timer().coarse_millis().unwrap_or_else(|| {
-            let since = self.now().saturating_duration_since(self.start);
-            since.as_secs() * 1000 + u64::from(since.subsec_millis())
-        })
+        match self.runtime().timer().coarse_millis() {
+            Some(now) => now.saturating_sub(self.first_tick),
+            None => {
+                let since = self.now().saturating_duration_since(self.start);
+                since.as_secs() * 1000 + u64::from(since.subsec_millis())
+            }
+        }
+    }
+
+    /// The tick at which a connection made now is too old.
+    pub(super) fn end_of_life(&self) -> u64 {
+        let Some(lifetime) = self.config.max_lifetime else {
+            return u64::MAX;
+        };
+        // Ordering: Relaxed. It gives each number out once.
+        let birth = self.births.fetch_add(1, Ordering::Relaxed);
+        let dice = fastrand::Rng::with_seed(self.seed.wrapping_add(birth)).u64(..);
+        reuse::end_of_life(self.tick(), lifetime, dice)
     }
 
     /// When it will be that tick, it being `now`. As the clock of ticks may lag behind, a sleeper

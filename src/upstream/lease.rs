@@ -9,7 +9,7 @@ use super::hub::Hub;
 pub(crate) use super::tally::CloseReason;
 use super::tally::Count;
 use crate::conn::Conn;
-use crate::lockfree::idle::{Parked, Slot};
+use crate::lockfree::idle::{Candidate, Parked, Slot};
 use crate::lockfree::settle;
 use crate::lockfree::ticket::Permit;
 use crate::policy::reuse;
@@ -22,6 +22,8 @@ pub(crate) struct Held {
     /// else keeps the server alive once the connection is parked; being the connection's alone, its
     /// count is not shared between threads as the server's own would be.
     home: Arc<Home>,
+    /// The tick at which it is too old.
+    ends_at: u64,
     loan: Loan,
 }
 
@@ -66,7 +68,8 @@ impl Lease {
         let connect = now.saturating_duration_since(began);
         let conn = Conn::new(transport, hub.conns.clone(), signal, now);
         let loan = Loan { slot: Some(slot), connect, ..Loan::default() };
-        let held = Box::new(Held { conn, home: Arc::new(Home { backend }), loan });
+        let ends_at = hub.end_of_life();
+        let held = Box::new(Held { conn, home: Arc::new(Home { backend }), ends_at, loan });
         Self { held: Some(held) }
     }
 
@@ -96,6 +99,10 @@ impl Lease {
         {
             self.held_mut().loan.close = Some(CloseReason::Idle);
             return Err(CloseReason::Idle);
+        }
+        if now >= self.held().ends_at {
+            self.held_mut().loan.close = Some(CloseReason::Lifetime);
+            return Err(CloseReason::Lifetime);
         }
         self.look().map_or(Ok(()), Err)
     }
@@ -139,6 +146,11 @@ impl Lease {
     /// Whether the connection was open already, and not made for this loan.
     pub(crate) fn is_reused(&self) -> bool {
         self.parked_at().is_some()
+    }
+
+    /// Whether the next request can be sent over the connection.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.conn_ref().is_reusable() && !self.held().is_spent()
     }
 
     /// Since when the connection had been parked, in ticks, before this loan.
@@ -205,6 +217,22 @@ impl Lease {
     }
 }
 
+impl Held {
+    /// Whether it has carried as many requests as it may.
+    fn is_spent(&self) -> bool {
+        let most = self.home.backend.hub.config.max_requests_per_connection;
+        most.is_some_and(|most| self.conn.uses() >= most)
+    }
+
+    /// Why a good connection is not to be used again, it being `now` in ticks.
+    fn retires(&self, now: u64) -> Option<CloseReason> {
+        if now >= self.ends_at {
+            return Some(CloseReason::Lifetime);
+        }
+        self.is_spent().then_some(CloseReason::MaxRequests)
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(mut held) = self.held.take() else {
@@ -216,8 +244,9 @@ impl Drop for Lease {
         let home = held.home.clone();
         let backend = &*home.backend;
         let hub = &backend.hub;
+        let now = hub.tick();
         let reason = match held.loan.close {
-            None if held.conn.is_reusable() => None,
+            None if held.conn.is_reusable() => held.retires(now),
             // Whatever its holder made of that.
             _ if held.conn.is_cut() => Some(CloseReason::Shutdown),
             None => Some(CloseReason::NotReusable),
@@ -227,8 +256,7 @@ impl Drop for Lease {
             Some(reason) => close(backend, held, slot, reason),
             None => {
                 hub.tally.add(Count::Parked, 1);
-                let since = hub.tick();
-                settle::check_in(backend, Parked { slot, value: held, since });
+                settle::check_in(backend, Parked { slot, value: held, since: now });
                 trim(backend, hub);
             }
         }
@@ -264,26 +292,40 @@ fn trim(backend: &Backend, hub: &Hub) {
         && hub.tally.idle() > most
         && backend.directory().is_some_and(|directory| directory.parked() > most)
     {
+        // None is in sight: what is parked is hidden by a line, whose owner is about to give it to
+        // somebody. To look until that is done would be to wait for another thread.
+        let Some((backend, seen)) = backend.longest_idle() else {
+            break;
+        };
         // If another thread was faster, there is one less; or it is in use, and the look above
         // says so.
-        backend.close_longest_idle(CloseReason::IdleCap);
+        backend.close_idle_if(seen, CloseReason::IdleCap);
     }
 }
 
 impl Backend {
-    /// Closes the longest idle connection of all servers, unless another thread is faster.
-    fn close_longest_idle(&self, reason: CloseReason) {
-        if let Some((backend, seen)) = self.longest_idle() {
-            backend.close_idle_if(seen, reason);
-        }
+    /// Looks at the idle connection that was seen, if it has not been used since. It is out of the
+    /// set for that moment, and comes back as it was.
+    fn inspect<R>(&self, seen: Candidate, look: impl FnOnce(&Held) -> R) -> Option<R> {
+        let parked = settle::claim(self, seen)?;
+        let found = look(&parked.value);
+        settle::check_in(self, parked);
+        Some(found)
+    }
+
+    /// The tick at which the idle connection that was seen will be too old.
+    pub(crate) fn end_of_idle(&self, seen: Candidate) -> Option<u64> {
+        self.hub.config.max_lifetime?;
+        self.inspect(seen, |held| held.ends_at)
+    }
+
+    /// When the idle connection that was seen was made, and how many requests it has carried.
+    pub(crate) fn facts_of_idle(&self, seen: Candidate) -> Option<(Instant, u32)> {
+        self.inspect(seen, |held| (held.conn.born(), held.conn.uses()))
     }
 
     /// Closes the idle connection that was seen, if it has not been used since.
-    pub(crate) fn close_idle_if(
-        &self,
-        seen: crate::lockfree::idle::Candidate,
-        reason: CloseReason,
-    ) -> bool {
+    pub(crate) fn close_idle_if(&self, seen: Candidate, reason: CloseReason) -> bool {
         let Some(parked) = settle::claim(self, seen) else {
             return false;
         };

@@ -110,6 +110,8 @@ fn destroyed(counted: &Counted) -> Destroyed {
         shutdown: counted.of(Count::ClosedShutdown),
         discarded: counted.of(Count::ClosedDiscarded),
         limit: counted.of(Count::ClosedLimit),
+        lifetime: counted.of(Count::ClosedLifetime),
+        max_requests: counted.of(Count::ClosedMaxRequests),
     }
 }
 

@@ -53,9 +53,11 @@ pub(crate) enum Count {
     ClosedShutdown,
     ClosedDiscarded,
     ClosedLimit,
+    ClosedLifetime,
+    ClosedMaxRequests,
 }
 
-const COUNTS: usize = Count::ClosedLimit as usize + 1;
+const COUNTS: usize = Count::ClosedMaxRequests as usize + 1;
 
 /// Why a connection was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +82,10 @@ pub(crate) enum CloseReason {
     Discarded,
     /// More were open than may be, since a limit had been lowered.
     Limit,
+    /// It was too old.
+    Lifetime,
+    /// It had carried as many requests as it may.
+    MaxRequests,
 }
 
 impl CloseReason {
@@ -95,6 +101,8 @@ impl CloseReason {
             Self::Shutdown => Count::ClosedShutdown,
             Self::Discarded => Count::ClosedDiscarded,
             Self::Limit => Count::ClosedLimit,
+            Self::Lifetime => Count::ClosedLifetime,
+            Self::MaxRequests => Count::ClosedMaxRequests,
         }
     }
 }

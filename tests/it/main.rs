@@ -22,6 +22,7 @@ mod sim_limits;
 mod sim_membership;
 mod sim_own_limits;
 mod sim_queue;
+mod sim_retire;
 mod sim_shed;
 mod sim_shutdown;
 mod sim_soak;

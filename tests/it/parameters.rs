@@ -110,7 +110,9 @@ const PARAMETERS: [(&str, &str, Place); 16] = [
 ];
 
 /// Settings that the original did not have, and the tests that show their effects.
-const OWN: [(&str, &str); 14] = [
+const OWN: [(&str, &str); 16] = [
+    ("max_lifetime", "a_connection_is_used_until_its_lifetime_ends_and_not_after"),
+    ("max_requests_per_connection", "a_connection_carries_as_many_requests_as_it_may_and_no_more"),
     ("min_idle", "background_work_closes_the_surplus_first_and_the_floor_at_its_own_limit"),
     ("queue_timeout", "the_wait_in_line_ends_at_its_own_time"),
     ("write_timeout", "a_write_that_is_held_up_ends_at_its_own_time"),
@@ -128,7 +130,7 @@ const OWN: [(&str, &str); 14] = [
 ];
 
 /// The suites in which the tests of the tables must be found.
-const SUITES: [&str; 10] = [
+const SUITES: [&str; 11] = [
     include_str!("limits.rs"),
     include_str!("pooling.rs"),
     include_str!("sim_balancing.rs"),
@@ -136,6 +138,7 @@ const SUITES: [&str; 10] = [
     include_str!("sim_expiry.rs"),
     include_str!("sim_handoff.rs"),
     include_str!("sim_queue.rs"),
+    include_str!("sim_retire.rs"),
     include_str!("sim_steps.rs"),
     include_str!("sim_timeouts.rs"),
     include_str!("wire.rs"),

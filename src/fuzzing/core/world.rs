@@ -289,12 +289,14 @@ impl World {
     fn check_in(&mut self, at: usize, parked: Parked<Conn>) {
         let other = 1 - at;
         let desperate = self.is_desperate(other);
+        // Above the total a connection that comes back is closed for nobody.
+        let may_yield = self.servers[at].total().in_use() <= u64::from(self.total);
         let idle = Idle { conn: parked.value.0, since: parked.since };
         let brought = Brought { at, slot: parked.slot.index(), idle, last: false };
         check_in(&self.servers[at], parked);
         self.absorb(Some(brought));
         // Its turn may come after that of another who needs a first connection as much, once.
-        self.passed_over[other] += 1;
+        self.passed_over[other] += u32::from(may_yield);
         if !desperate || !self.is_desperate(other) {
             self.passed_over[other] = 0;
         }

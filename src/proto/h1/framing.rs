@@ -51,7 +51,8 @@ pub(crate) fn of_response(
 ) -> Result<Framing, ProtocolError> {
     let headers = &response.headers;
     let present = Present::of(headers);
-    let keep_alive = if present.keep_alive { keep_alive_timeout(headers) } else { None };
+    let hint = |name| if present.keep_alive { keep_alive(headers, name) } else { None };
+    let (keep_alive, more) = (hint("timeout=").map(Duration::from_secs), hint("max="));
     let framing = |body, persistent| Framing { body, persistent, keep_alive };
     let (coded, counted) = (present.transfer_encoding, present.lengths > 0);
     //= https://www.rfc-editor.org/rfc/rfc9112#section-6.1
@@ -61,7 +62,7 @@ pub(crate) fn of_response(
     let faulty = coded && (counted || response.version != Version::HTTP_11);
     // Whatever comes of it below, a response that says its length twice, in two ways, smells of
     // smuggling: nothing that follows it is believed.
-    let persistent = persists(response, present.connection) && !faulty;
+    let persistent = persists(response, present.connection) && !faulty && more != Some(0);
 
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
         switched(asked, headers)?;
@@ -269,15 +270,16 @@ fn members<'a>(lines: impl IntoIterator<Item = &'a HeaderValue>) -> impl Iterato
     lines.into_iter().flat_map(split).map(<[u8]>::trim_ascii)
 }
 
-/// How long the peer says it keeps an idle connection: `Keep-Alive: timeout=5`.
-fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
+/// A number that the peer gives in `Keep-Alive: timeout=5, max=99`: for how many seconds it keeps
+/// an idle connection, or how many requests more it takes.
+fn keep_alive(headers: &HeaderMap, wanted: &str) -> Option<u64> {
     let lines = headers.get_all("keep-alive");
     members(lines).find_map(|member| {
-        let (name, value) = member.split_at_checked("timeout=".len())?;
-        if !name.eq_ignore_ascii_case(b"timeout=") {
+        let (name, value) = member.split_at_checked(wanted.len())?;
+        if !name.eq_ignore_ascii_case(wanted.as_bytes()) {
             return None;
         }
-        decimal(value).map(Duration::from_secs)
+        decimal(value)
     })
 }
 

@@ -13,6 +13,7 @@
 //! | `/trickle/N/MS` | N bytes, each so many milliseconds after the one before |
 //! | `/stall/N` | half of N bytes, and nothing more |
 //! | `/close` | answers, says that it closes, and does |
+//! | `/more/N` | answers, and says that it takes N requests more |
 //! | `/last` | answers, and closes without having said so |
 //! | `/fin/MS` | answers, and closes after so long without having said so |
 //! | `/late/MS` | answers, and sends bytes that nobody asked for after so long |
@@ -245,6 +246,7 @@ impl Client {
                 self.say(200, text.as_bytes(), "connection: close\r\n").await?;
                 return Some(Then::Close);
             }
+            "more" => self.say(200, text.as_bytes(), &takes_more(first)).await?,
             "last" => {
                 self.say(200, text.as_bytes(), "").await?;
                 return Some(Then::Close);
@@ -260,10 +262,7 @@ impl Client {
                 self.write(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await?;
             }
             "extra" => {
-                let mut answer = response(200, text.len(), "").into_bytes();
-                answer.extend_from_slice(text.as_bytes());
-                answer.extend_from_slice(b"extra");
-                self.write(&answer).await?;
+                self.write((response(200, text.len(), "") + &text + "extra").as_bytes()).await?
             }
             "drop" => return None,
             "drop-next" => {
@@ -316,4 +315,9 @@ fn size(number: u64) -> usize {
 
 fn response(status: u64, length: usize, fields: &str) -> String {
     format!("HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\n{fields}\r\n")
+}
+
+/// The field by which a server says how many requests more it takes.
+fn takes_more(requests: u64) -> String {
+    format!("keep-alive: timeout=60, max={requests}\r\n")
 }

@@ -212,14 +212,23 @@ fn the_peers_keep_alive_is_read() {
     let read = |value| {
         let mut headers = HeaderMap::new();
         headers.insert("keep-alive", HeaderValue::from_static(value));
-        keep_alive_timeout(&headers)
+        (keep_alive(&headers, "timeout="), keep_alive(&headers, "max="))
     };
-    assert_eq!(read("timeout=5"), Some(Duration::from_secs(5)));
-    assert_eq!(read("max=100, Timeout=15"), Some(Duration::from_secs(15)));
+    assert_eq!(read("timeout=5"), (Some(5), None));
+    assert_eq!(read("max=100, Timeout=15"), (Some(15), Some(100)));
     for junk in
         ["", "timeout", "timeout=", "timeout=-1", "timeout=5s", "timeout=99999999999999999999"]
     {
-        assert_eq!(read(junk), None, "{junk:?}");
+        assert_eq!(read(junk), (None, None), "{junk:?}");
     }
-    assert_eq!(keep_alive_timeout(&HeaderMap::new()), None);
+    assert_eq!(keep_alive(&HeaderMap::new(), "timeout="), None);
+}
+
+#[test]
+fn a_peer_that_takes_no_more_requests_ends_the_connection() {
+    for (max, persistent) in [("max=0", false), ("timeout=5, MAX=0", false), ("max=1", true)] {
+        let fields = [("content-length", "5"), ("keep-alive", max)];
+        let framing = of_response(&GET, &response(Version::HTTP_11, 200, &fields)).unwrap();
+        assert_eq!(framing.persistent, persistent, "{max}");
+    }
 }
