@@ -174,7 +174,7 @@ models! {
         assert_eq!(total.in_use(), seen, "none was given after the change");
     }
 
-    /// Who sees a permit that was given by the new limit sees that limit too, and closes nothing.
+    /// Who sees a permit that was given by the new limit sees that limit: nothing is closed for it.
     fn a_permit_comes_into_sight_with_the_limit_by_which_it_was_given(3) {
         let total = Arc::new(Total::<u32>::new(1));
         assert!(total.take());
