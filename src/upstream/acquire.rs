@@ -35,7 +35,7 @@ pub(crate) struct Wish<'a> {
     pub(crate) tick: u64,
     /// Servers that could not be connected to.
     pub(crate) tried: &'a mut Vec<ServerId>,
-    /// Connections that were idle when the request began will not do: two of them have failed.
+    /// Only a new connection will do: two that had been used before have failed.
     pub(crate) fresh: bool,
     /// Whether the caller would wait for a connection to be opened.
     pub(crate) may_dial: bool,
@@ -52,10 +52,10 @@ impl Wish<'_> {
         self.deadline().is_some_and(|deadline| deadline <= now)
     }
 
-    /// Whether this connection will not do. One that was parked in the very tick in which the
-    /// request began may have been there before it.
+    /// Whether this connection will not do. However late it came back: its server may cut it as it
+    /// did the others.
     fn distrusts(&self, lease: &Lease) -> bool {
-        self.fresh && lease.parked_at().is_some_and(|since| since <= self.tick)
+        self.fresh && lease.is_reused()
     }
 
     /// Until when to wait in line; `timeout` is what the pool allows for that.

@@ -84,6 +84,29 @@ fn a_get_is_retried_once_on_a_used_connection_and_then_on_a_new_one() {
 }
 
 #[test]
+fn a_bad_connection_that_comes_back_during_the_request_is_not_its_end() {
+    let (sim, server, pool) = world();
+    sim.net().latency(MS * 5);
+    sim.block_on(async {
+        let mut held = hold(&pool, 3).await;
+        for checkout in &mut held {
+            let response = checkout.send(request(Method::GET, "/drop-next")).await.unwrap();
+            response.into_body().bytes().await.unwrap();
+        }
+        let late = held.pop();
+        drop(held);
+        let mut get = Box::pin(send(&pool, request(Method::GET, "/")));
+        assert!(futures_lite::future::poll_once(&mut get).await.is_none());
+        sim.sleep(MS * 2).await;
+        drop(late);
+        // Two of the three, and then not the third.
+        assert_eq!(get.await.unwrap(), (3, false));
+    });
+    assert_eq!((server.requests(), pool.metrics().failed_requests), (6, 0));
+    assert_balanced(&pool.metrics());
+}
+
+#[test]
 fn a_good_connection_among_bad_ones_is_used_for_the_retry() {
     let (sim, _server, pool) = world();
     sim.block_on(async {
