@@ -1,6 +1,7 @@
 //! node, which counts what it is given and closes connections without having said so.
 
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use evenkeel::Body;
 use http::Request;
@@ -36,6 +37,33 @@ fn start(env: &Env, name: &str) -> Option<Real> {
     Real::start("node", &name, &["server.conf"], |addr| {
         format!("{SCRIPT}server.listen({}, '{}');", addr.port(), addr.ip())
     })
+}
+
+/// As many GETs as POSTs, and some more about the moment at which the server gives an idle
+/// connection up.
+async fn get_under_cuts(env: Env) {
+    let Some(server) = start(&env, "get") else {
+        return;
+    };
+    let pool = server.pool(&env);
+    let job = {
+        let pool = pool.clone();
+        move |_| {
+            let pool = pool.clone();
+            async move { assert_eq!(get_text(&pool, "/").await.expect("an answer"), "small") }
+        }
+    };
+    env.run_concurrently(32, POSTS, job.clone()).await;
+    for wait in [196, 199, 201, 204] {
+        // Only real time moves the server's clock.
+        smol::Timer::after(Duration::from_millis(wait)).await;
+        env.run_concurrently(8, 16, job.clone()).await;
+    }
+    let metrics = books_after_the_end(&pool).await;
+    assert_eq!(metrics.failed_requests, 0);
+    assert!(metrics.connections_created >= POSTS as u64 / 7, "{metrics:?}");
+    assert!(metrics.connections_reused > POSTS as u64 / 2, "{metrics:?}");
+    assert_balanced(&metrics);
 }
 
 async fn post_under_cuts(env: Env) {
@@ -91,4 +119,10 @@ async fn post_under_cuts(env: Env) {
 fn node_is_given_no_post_twice() {
     under_tokio_multi_thread(post_under_cuts);
     under_smol(post_under_cuts);
+}
+
+#[test]
+fn node_answers_every_get_though_it_closes_unannounced() {
+    under_tokio_multi_thread(get_under_cuts);
+    under_smol(get_under_cuts);
 }
