@@ -41,11 +41,12 @@
 //!
 //! A limit counts sockets, those being opened and idle ones included: per server
 //! ([`Config::max_connections_per_server`]) and in total ([`Config::max_total_connections`]). It is
-//! never exceeded, not even for a moment. Who finds no room waits in line, first come first served
-//! within a [priority](Select::priority), up to its deadline and up to [`Config::max_waiters`]; in
-//! a full line a caller of a higher priority takes the place of the last of the lowest.
-//! [`Config`] lists every setting with its default. A server may have a limit
-//! [of its own](Server::max_connections), and [`Pool::set_limits`] changes them at any time.
+//! never exceeded, not even for a moment, unless it is lowered while more are in use. Who finds no
+//! room waits in line, first come first served within a [priority](Select::priority), up to its
+//! deadline and up to [`Config::max_waiters`]; in a full line a caller of a higher priority takes
+//! the place of the last of the lowest. [`Config`] lists every setting with its default. A server
+//! may have a limit [of its own](Server::max_connections), and [`Pool::set_limits`] changes them at
+//! any time.
 //!
 //! # Picking a server
 //!
