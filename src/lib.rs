@@ -156,6 +156,8 @@ mod config;
 mod conn;
 #[cfg(not(evenkeel_loom))]
 mod error;
+#[cfg(not(evenkeel_loom))]
+mod event;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 #[cfg(not(evenkeel_loom))]
@@ -191,6 +193,8 @@ pub use balance::{Balancer, Candidate, Candidates};
 pub use config::{Config, Limits};
 #[cfg(not(evenkeel_loom))]
 pub use error::{Error, ErrorKind, Phase};
+#[cfg(not(evenkeel_loom))]
+pub use event::{Event, Observer};
 #[cfg(not(evenkeel_loom))]
 pub use lockfree::histogram::Distribution;
 #[cfg(not(evenkeel_loom))]

@@ -11,6 +11,7 @@ use crate::conn::{Buffers, ConnShared, HeadLimits};
 use crate::error::Error;
 #[cfg(any(doc, not(feature = "async-io")))]
 use crate::error::ErrorKind;
+use crate::event::Observer;
 use crate::rt::Runtime;
 use crate::server::Server;
 use crate::strategy::Strategy;
@@ -28,6 +29,7 @@ pub struct Builder {
     runtime: Option<Runtime>,
     servers: Vec<Server>,
     balancer: Option<Arc<dyn Balancer>>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 macro_rules! setters {
@@ -77,6 +79,12 @@ impl Builder {
         self
     }
 
+    /// Who is told what happens. Default: nobody.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
     /// See [`Config::max_requests_per_connection`]. Default: none. At least 1.
     pub fn max_requests_per_connection(mut self, most: impl Into<Option<u32>>) -> Self {
         self.config.max_requests_per_connection = most.into();
@@ -89,7 +97,7 @@ impl Builder {
         self
     }
 
-    /// Replaces all settings but the servers, the runtime and the balancer.
+    /// Replaces all settings but the servers, the runtime, the balancer and the observer.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
@@ -198,7 +206,7 @@ impl Builder {
             max_fields: self.config.max_headers,
         };
         let conns = ConnShared { runtime, buffers, limits, steps: self.config.steps() };
-        let directory = Directory::new(Hub::new(self.config, conns), self.balancer);
+        let directory = Directory::new(Hub::new(self.config, conns, self.observer), self.balancer);
         directory.add_all(self.servers)?;
         Ok(directory)
     }
@@ -211,6 +219,7 @@ impl fmt::Debug for Builder {
             .field("runtime", &self.runtime)
             .field("servers", &self.servers)
             .field("balancer", &self.balancer.is_some())
+            .field("observer", &self.observer.is_some())
             .finish()
     }
 }

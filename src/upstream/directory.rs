@@ -9,6 +9,7 @@ use super::roster::{Entry, Roster};
 use crate::balance::{Balancer, Chooser};
 use crate::config::validate_max_connections;
 use crate::error::{Error, ErrorKind};
+use crate::event::Event;
 use crate::lockfree::idle::Candidate;
 use crate::lockfree::settle;
 use crate::lockfree::snapshot::{Change, Snapshot};
@@ -125,7 +126,10 @@ impl Directory {
             entered.iter().for_each(|backend| settle::shut(&**backend));
             return Err(closed());
         }
-        entered.iter().for_each(|backend| self.take_up(backend));
+        for backend in &entered {
+            self.take_up(backend);
+            self.hub.tell(|| Event::ServerAdded { id: backend.id, url: backend.server.url() });
+        }
         Ok(ids)
     }
 
@@ -171,6 +175,7 @@ impl Directory {
             return Err(not_found(id));
         };
         settle::shut(&*backend);
+        self.hub.tell(|| Event::ServerRemoved { id, url: backend.server.url() });
         Ok(())
     }
 

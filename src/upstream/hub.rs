@@ -1,5 +1,6 @@
 //! [`Hub`]: what all servers of a pool share.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use super::backend::Backend;
 use super::tally::{Count, Tally};
 use crate::config::{Config, Limits};
 use crate::conn::ConnShared;
+use crate::event::{Event, Observer};
 use crate::lockfree::budget::{Budget, Terms};
 use crate::lockfree::counter::Max;
 use crate::lockfree::histogram::Histogram;
@@ -33,6 +35,7 @@ pub(crate) struct Hub {
     pub(crate) conns: Arc<ConnShared>,
     pub(crate) total: Total<Arc<Backend>>,
     pub(crate) lifecycle: Lifecycle,
+    observer: Option<Arc<dyn Observer>>,
     pub(crate) tally: Tally,
     pub(crate) longest_wait: Max,
     /// Of those who waited, in nanoseconds.
@@ -66,7 +69,11 @@ fn ticks(length: Duration) -> u64 {
 }
 
 impl Hub {
-    pub(crate) fn new(config: Config, conns: ConnShared) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        conns: ConnShared,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Self {
         let limits = Limits::of(&config);
         Self {
             idle_limits: IdleLimits::new(&config),
@@ -76,6 +83,7 @@ impl Hub {
             idle_cap: AtomicUsize::new(limits.max_idle_connections),
             limits: Snapshot::new(limits),
             lifecycle: Lifecycle::new(),
+            observer,
             tally: Tally::new(),
             longest_wait: Max::new(),
             waits: Histogram::new(),
@@ -183,6 +191,17 @@ impl Hub {
     pub(crate) fn count(&self, backend: &Backend, what: Count) {
         self.tally.incr(what);
         backend.tally.incr(what);
+    }
+
+    /// Tells the observer, if there is one. Not under a pin, nor while a line is owned: it may take
+    /// its time, and call the pool.
+    pub(crate) fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
+        let Some(observer) = &self.observer else {
+            return;
+        };
+        let event = event();
+        // Its panics are not those of the request that it was told about.
+        drop(catch_unwind(AssertUnwindSafe(|| observer.observe(&event))));
     }
 
     /// What to do before the first dial.

@@ -7,6 +7,7 @@ mod cancellation;
 mod checkout;
 mod limits;
 mod membership;
+mod observer;
 mod parameters;
 mod pooling;
 mod real;

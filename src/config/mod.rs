@@ -1,8 +1,15 @@
 //! [`Config`]: limits and timeouts as plain data, validated once, at `build()`.
 
+mod check;
+mod limits;
+
 use std::time::Duration;
 
-use crate::error::{Error, ErrorKind};
+pub(crate) use self::check::FOREVER;
+use self::check::{in_range, positive, refuse};
+pub use self::limits::Limits;
+pub(crate) use self::limits::validate_max_connections;
+use crate::error::Error;
 use crate::strategy::Strategy;
 
 /// The limits and timeouts of a pool.
@@ -92,73 +99,6 @@ pub struct Config {
     pub max_headers: usize,
 }
 
-/// The limits that can be changed while a pool is in use: see [`Pool::set_limits`].
-///
-/// They are fields of [`Config`] too, where each is explained.
-///
-/// [`Pool::set_limits`]: crate::Pool::set_limits
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
-    /// See [`Config::max_connections_per_server`]. Default: 100. Range: 1 to 65,535.
-    pub max_connections_per_server: usize,
-    /// See [`Config::max_total_connections`]. Default: 1000. At least 1.
-    pub max_total_connections: usize,
-    /// See [`Config::max_idle_connections`]. Default: 50.
-    pub max_idle_connections: usize,
-    /// See [`Config::max_waiters`]. Default: 1024.
-    pub max_waiters: usize,
-    /// See [`Config::max_connecting`]. Default: 16. At least 1.
-    pub max_connecting: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self::of(&Config::default())
-    }
-}
-
-impl Limits {
-    pub(crate) fn of(config: &Config) -> Self {
-        Self {
-            max_connections_per_server: config.max_connections_per_server,
-            max_total_connections: config.max_total_connections,
-            max_idle_connections: config.max_idle_connections,
-            max_waiters: config.max_waiters,
-            max_connecting: config.max_connecting,
-        }
-    }
-
-    /// Checks every field, and those that the floor of idle connections must fit in.
-    pub(crate) fn validate(&self, min_idle: usize) -> Result<(), Error> {
-        in_range("max_connections_per_server", self.max_connections_per_server, 1, MOST_OF_SERVER)?;
-        in_range("max_total_connections", self.max_total_connections, 1, 1 << 30)?;
-        in_range("max_waiters", self.max_waiters, 0, 1 << 20)?;
-        in_range("max_connecting", self.max_connecting, 1, MOST_OF_SERVER)?;
-        if min_idle > self.max_connections_per_server {
-            return Err(refuse(format!(
-                "min_idle ({min_idle}) is above max_connections_per_server ({})",
-                self.max_connections_per_server
-            )));
-        }
-        if min_idle > self.max_idle_connections {
-            return Err(refuse(format!(
-                "min_idle ({min_idle}) is above max_idle_connections ({})",
-                self.max_idle_connections
-            )));
-        }
-        Ok(())
-    }
-}
-
-/// Checks the limit that a server has for itself.
-pub(crate) fn validate_max_connections(limit: usize) -> Result<(), Error> {
-    in_range("max_connections of a server", limit, 1, MOST_OF_SERVER)
-}
-
-/// The most connections that a server can have.
-const MOST_OF_SERVER: usize = 65_535;
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -200,9 +140,6 @@ pub(crate) struct Steps {
     pub(crate) body: Option<Duration>,
     pub(crate) expect: Duration,
 }
-
-/// The longest duration a setting may have: far beyond use, and safe to add to any instant.
-pub(crate) const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 10);
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -257,108 +194,5 @@ impl Config {
     }
 }
 
-fn in_range(name: &str, value: usize, least: usize, most: usize) -> Result<(), Error> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(refuse(format!("{name} is {value}, and must be between {least} and {most}")))
-}
-
-fn positive(name: &str, value: Duration) -> Result<(), Error> {
-    if value.is_zero() {
-        return Err(refuse(format!("{name} is zero")));
-    }
-    if value > FOREVER {
-        return Err(refuse(format!("{name} is {value:?}, more than ten years")));
-    }
-    Ok(())
-}
-
-fn refuse(message: String) -> Error {
-    Error::new(ErrorKind::Config, message)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(change: impl FnOnce(&mut Config)) -> String {
-        let mut config = Config::default();
-        change(&mut config);
-        let error = config.validate().expect_err("must be refused");
-        assert_eq!(error.kind(), ErrorKind::Config);
-        error.to_string()
-    }
-
-    #[test]
-    fn the_defaults_are_valid() {
-        Config::default().validate().unwrap();
-    }
-
-    #[test]
-    fn each_field_is_refused_by_name_out_of_its_range() {
-        let zero = Duration::ZERO;
-        type Change = fn(&mut Config, Duration);
-        let checks: [(&str, Change); 30] = [
-            ("max_connections_per_server", |c, _| c.max_connections_per_server = 0),
-            ("max_connections_per_server", |c, _| c.max_connections_per_server = 65_536),
-            ("max_total_connections", |c, _| c.max_total_connections = 0),
-            ("max_connecting", |c, _| c.max_connecting = 0),
-            ("max_waiters", |c, _| c.max_waiters = usize::MAX),
-            ("max_idle_time", |c, z| c.max_idle_time = z),
-            ("idle_conn_timeout", |c, z| c.idle_conn_timeout = z),
-            ("max_lifetime", |c, z| c.max_lifetime = Some(z)),
-            ("max_lifetime", |c, _| c.max_lifetime = Some(Duration::MAX)),
-            ("max_requests_per_connection", |c, _| c.max_requests_per_connection = Some(0)),
-            ("connect_timeout", |c, z| c.connect_timeout = z),
-            ("cleanup_interval", |c, z| c.cleanup_interval = z),
-            ("handoff_grace", |c, z| c.handoff_grace = z),
-            ("queue_timeout", |c, z| c.queue_timeout = Some(z)),
-            ("write_timeout", |c, z| c.write_timeout = Some(z)),
-            ("response_head_timeout", |c, z| c.response_head_timeout = Some(z)),
-            ("body_read_timeout", |c, z| c.body_read_timeout = Some(z)),
-            ("body_read_timeout", |c, _| c.body_read_timeout = Some(Duration::MAX)),
-            ("expect_timeout", |c, z| c.expect_timeout = z),
-            ("max_head_size", |c, _| c.max_head_size = 255),
-            ("max_head_size", |c, _| c.max_head_size = (16 << 20) + 1),
-            ("max_headers", |c, _| c.max_headers = 0),
-            ("max_headers", |c, _| c.max_headers = 24_577),
-            ("request_timeout", |c, z| c.request_timeout = Some(z)),
-            ("keep_alive_timeout", |c, z| c.keep_alive_timeout = Some(z)),
-            ("connect_timeout", |c, _| c.connect_timeout = Duration::MAX),
-            ("ewma_decay", |c, _| c.ewma_decay = Duration::from_micros(999)),
-            ("ewma_decay", |c, _| c.ewma_decay = HOUR + Duration::from_nanos(1)),
-            ("hash_balance_factor", |c, _| c.hash_balance_factor = 100),
-            ("hash_balance_factor", |c, _| c.hash_balance_factor = 1001),
-        ];
-        for (name, change) in checks {
-            let text = refused(|c| change(c, zero));
-            assert!(text.contains(name), "{name}: {text}");
-        }
-    }
-
-    #[test]
-    fn contradictory_limits_are_refused() {
-        assert!(refused(|c| c.min_idle = 101).contains("max_connections_per_server (100)"));
-        assert!(refused(|c| c.min_idle = 51).contains("max_idle_connections (50)"));
-    }
-
-    #[test]
-    fn the_ends_of_each_range_are_accepted() {
-        let mut config = Config { max_connections_per_server: 65_535, ..Config::default() };
-        config.validate().unwrap();
-        config.max_connections_per_server = 1;
-        config.max_total_connections = 1;
-        config.max_idle_connections = 0;
-        config.max_waiters = 0;
-        config.max_connecting = 1;
-        (config.ewma_decay, config.hash_balance_factor) = (Duration::from_millis(1), 101);
-        config.validate().unwrap();
-        (config.ewma_decay, config.hash_balance_factor) = (HOUR, 1000);
-        config.validate().unwrap();
-        (config.max_head_size, config.max_headers) = (256, 1);
-        config.validate().unwrap();
-        (config.max_head_size, config.max_headers) = (16 << 20, 24_576);
-        config.validate().unwrap();
-    }
-}
+mod tests;

@@ -1,0 +1,84 @@
+//! The bounds of the settings, and what a refusal says.
+
+use super::*;
+use crate::error::ErrorKind;
+
+fn refused(change: impl FnOnce(&mut Config)) -> String {
+    let mut config = Config::default();
+    change(&mut config);
+    let error = config.validate().expect_err("must be refused");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    error.to_string()
+}
+
+#[test]
+fn the_defaults_are_valid() {
+    Config::default().validate().unwrap();
+}
+
+#[test]
+fn each_field_is_refused_by_name_out_of_its_range() {
+    let zero = Duration::ZERO;
+    type Change = fn(&mut Config, Duration);
+    let checks: [(&str, Change); 30] = [
+        ("max_connections_per_server", |c, _| c.max_connections_per_server = 0),
+        ("max_connections_per_server", |c, _| c.max_connections_per_server = 65_536),
+        ("max_total_connections", |c, _| c.max_total_connections = 0),
+        ("max_connecting", |c, _| c.max_connecting = 0),
+        ("max_waiters", |c, _| c.max_waiters = usize::MAX),
+        ("max_idle_time", |c, z| c.max_idle_time = z),
+        ("idle_conn_timeout", |c, z| c.idle_conn_timeout = z),
+        ("max_lifetime", |c, z| c.max_lifetime = Some(z)),
+        ("max_lifetime", |c, _| c.max_lifetime = Some(Duration::MAX)),
+        ("max_requests_per_connection", |c, _| c.max_requests_per_connection = Some(0)),
+        ("connect_timeout", |c, z| c.connect_timeout = z),
+        ("cleanup_interval", |c, z| c.cleanup_interval = z),
+        ("handoff_grace", |c, z| c.handoff_grace = z),
+        ("queue_timeout", |c, z| c.queue_timeout = Some(z)),
+        ("write_timeout", |c, z| c.write_timeout = Some(z)),
+        ("response_head_timeout", |c, z| c.response_head_timeout = Some(z)),
+        ("body_read_timeout", |c, z| c.body_read_timeout = Some(z)),
+        ("body_read_timeout", |c, _| c.body_read_timeout = Some(Duration::MAX)),
+        ("expect_timeout", |c, z| c.expect_timeout = z),
+        ("max_head_size", |c, _| c.max_head_size = 255),
+        ("max_head_size", |c, _| c.max_head_size = (16 << 20) + 1),
+        ("max_headers", |c, _| c.max_headers = 0),
+        ("max_headers", |c, _| c.max_headers = 24_577),
+        ("request_timeout", |c, z| c.request_timeout = Some(z)),
+        ("keep_alive_timeout", |c, z| c.keep_alive_timeout = Some(z)),
+        ("connect_timeout", |c, _| c.connect_timeout = Duration::MAX),
+        ("ewma_decay", |c, _| c.ewma_decay = Duration::from_micros(999)),
+        ("ewma_decay", |c, _| c.ewma_decay = HOUR + Duration::from_nanos(1)),
+        ("hash_balance_factor", |c, _| c.hash_balance_factor = 100),
+        ("hash_balance_factor", |c, _| c.hash_balance_factor = 1001),
+    ];
+    for (name, change) in checks {
+        let text = refused(|c| change(c, zero));
+        assert!(text.contains(name), "{name}: {text}");
+    }
+}
+
+#[test]
+fn contradictory_limits_are_refused() {
+    assert!(refused(|c| c.min_idle = 101).contains("max_connections_per_server (100)"));
+    assert!(refused(|c| c.min_idle = 51).contains("max_idle_connections (50)"));
+}
+
+#[test]
+fn the_ends_of_each_range_are_accepted() {
+    let mut config = Config { max_connections_per_server: 65_535, ..Config::default() };
+    config.validate().unwrap();
+    config.max_connections_per_server = 1;
+    config.max_total_connections = 1;
+    config.max_idle_connections = 0;
+    config.max_waiters = 0;
+    config.max_connecting = 1;
+    (config.ewma_decay, config.hash_balance_factor) = (Duration::from_millis(1), 101);
+    config.validate().unwrap();
+    (config.ewma_decay, config.hash_balance_factor) = (HOUR, 1000);
+    config.validate().unwrap();
+    (config.max_head_size, config.max_headers) = (256, 1);
+    config.validate().unwrap();
+    (config.max_head_size, config.max_headers) = (16 << 20, 24_576);
+    config.validate().unwrap();
+}
