@@ -85,6 +85,20 @@ pub enum Strategy {
     BoundedLoadHash,
 }
 
+impl Strategy {
+    /// Every strategy, in the order of the table above.
+    pub const ALL: &[Self] = &[
+        Self::RoundRobin,
+        Self::WeightedRoundRobin,
+        Self::Random,
+        Self::LeastConnections,
+        Self::PowerOfTwoChoices,
+        Self::PeakEwma,
+        Self::IpHash,
+        Self::BoundedLoadHash,
+    ];
+}
+
 const NAMES: [(Strategy, &str); 8] = [
     (Strategy::RoundRobin, "RoundRobin"),
     (Strategy::LeastConnections, "LeastConnections"),
@@ -130,8 +144,10 @@ mod tests {
 
     #[test]
     fn every_strategy_is_read_by_the_name_it_shows() {
-        for (strategy, name) in NAMES {
-            assert_eq!(strategy.to_string(), name);
+        assert_eq!(Strategy::ALL.len(), NAMES.len());
+        for &strategy in Strategy::ALL {
+            let (_, name) = NAMES.iter().find(|(known, _)| *known == strategy).unwrap();
+            assert_eq!(strategy.to_string(), *name);
             assert_eq!(name.parse::<Strategy>().unwrap(), strategy);
         }
     }

@@ -22,17 +22,6 @@ use evenkeel::{Pool, Server, Strategy};
 use self::args::{Args, HELP};
 use self::fleet::{Fleet, SCENARIOS, Scenario};
 
-const STRATEGIES: [Strategy; 8] = [
-    Strategy::RoundRobin,
-    Strategy::WeightedRoundRobin,
-    Strategy::Random,
-    Strategy::LeastConnections,
-    Strategy::PowerOfTwoChoices,
-    Strategy::PeakEwma,
-    Strategy::IpHash,
-    Strategy::BoundedLoadHash,
-];
-
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args().skip(1)) {
         Ok(Some(args)) => args,
@@ -57,12 +46,12 @@ fn main() -> ExitCode {
 fn tables(args: &Args) -> Result<(), Box<dyn Error>> {
     let scenarios = SCENARIOS.iter().filter(|scenario| scenario.name.contains(&args.scenario));
     let scenarios: Vec<&Scenario> = scenarios.collect();
-    let strategies = STRATEGIES.into_iter();
+    let strategies = Strategy::ALL.iter().copied();
     let strategies = strategies.filter(|strategy| strategy.to_string().contains(&args.strategy));
     let strategies: Vec<Strategy> = strategies.collect();
     if scenarios.is_empty() || strategies.is_empty() {
         let mut names: Vec<String> = SCENARIOS.iter().map(|known| known.name.into()).collect();
-        names.extend(STRATEGIES.iter().map(Strategy::to_string));
+        names.extend(Strategy::ALL.iter().map(Strategy::to_string));
         return Err(format!("there is none of that name; there are: {}", names.join("; ")).into());
     }
     println!("{} requests a second, {} s for each row.", args.rate, args.seconds);

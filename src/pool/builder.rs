@@ -66,6 +66,12 @@ impl Builder {
         self
     }
 
+    /// Adds several servers.
+    pub fn servers(mut self, servers: impl IntoIterator<Item = Server>) -> Self {
+        self.servers.extend(servers);
+        self
+    }
+
     /// How a server is picked for each request. Default: [`Strategy::RoundRobin`];
     /// [`Strategy`] says which one to choose.
     pub fn strategy(mut self, strategy: Strategy) -> Self {

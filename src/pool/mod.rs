@@ -159,6 +159,28 @@ impl Pool {
         self.inner.directory.add(server)
     }
 
+    /// Adds several servers at once, as [`add_server`](Self::add_server) does one by one; their
+    /// ids, in the same order. What a strategy needs to know of all servers is worked out once, and
+    /// not for each: that matters from hundreds of servers on. All are added, or none.
+    ///
+    /// ```
+    /// # use evenkeel::{Error, Pool, Server};
+    /// let pool = Pool::builder().build()?;
+    /// let servers: Result<Vec<_>, Error> =
+    ///     (1..=100).map(|n| Server::new(format!("http://10.0.0.{n}:8080"))).collect();
+    /// assert_eq!(pool.add_servers(servers?)?.len(), 100);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`add_server`](Self::add_server).
+    pub fn add_servers(
+        &self,
+        servers: impl IntoIterator<Item = Server>,
+    ) -> Result<Vec<ServerId>, Error> {
+        self.inner.directory.add_all(servers.into_iter().collect())
+    }
+
     /// Takes a server out of the pool. It gets no request from now on; its idle connections are
     /// closed, those on loan when they come back, and those who wait for it are sent to others.
     ///

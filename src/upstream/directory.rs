@@ -89,7 +89,8 @@ impl Directory {
         // A server's record is large: cells, signals, counters. One that is here already gets none;
         // the update below settles a race between two who bring the same one.
         let known: Vec<bool> = self.roster.with(|roster| {
-            servers.iter().map(|server| roster.position_of(server).is_some()).collect()
+            let places = roster.places();
+            servers.iter().map(|server| places.contains_key(server.url())).collect()
         });
         let made: Vec<Option<Arc<Backend>>> = servers
             .iter()
@@ -97,11 +98,11 @@ impl Directory {
             .map(|(server, known)| (!known).then(|| self.make(server.clone())))
             .collect();
         let (ids, entered) = self.roster.update(|roster| {
-            let mut next = roster.entries().to_vec();
+            let (mut next, mut places) = (roster.entries().to_vec(), roster.places());
             let (mut ids, mut entered, mut is_changed) = (Vec::new(), Vec::new(), false);
             for (server, made) in servers.iter().zip(&made) {
-                let same = |known: &Entry| known.backend.server.url() == server.url();
-                if let Some(known) = next.iter_mut().find(|known| same(known)) {
+                if let Some(&at) = places.get(server.url()) {
+                    let known = &mut next[at];
                     is_changed |= known.terms != *server.terms();
                     known.terms = server.terms().clone();
                     ids.push(known.id());
@@ -110,11 +111,12 @@ impl Directory {
                 // It was here, and has been removed meanwhile.
                 let backend = made.clone().unwrap_or_else(|| self.make(server.clone()));
                 ids.push(backend.id);
-                // Two callers may get here in another order than they got their ids.
-                let at = next.partition_point(|known| known.id() < backend.id);
-                next.insert(at, Entry::new(backend.clone()));
+                places.insert(server.url(), next.len());
+                next.push(Entry::new(backend.clone()));
                 entered.push(backend);
             }
+            // Two callers may get here in another order than they got their ids.
+            next.sort_by_key(Entry::id);
             if entered.is_empty() && !is_changed {
                 return Change::Keep((ids, entered));
             }

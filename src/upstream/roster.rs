@@ -4,12 +4,12 @@
 //! be picked at all ([`Entry::is_eligible`]), into which tiers they fall, and what the strategy
 //! needs to know of them. A pick reads that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::backend::Backend;
 use crate::balance::{Chooser, Member, Set, hash};
-use crate::server::{Server, ServerId, Terms};
+use crate::server::{ServerId, Terms};
 
 /// A server, and on what terms it is in the pool.
 #[derive(Clone)]
@@ -82,9 +82,9 @@ impl Roster {
         self.entries.binary_search_by_key(&id, Entry::id).ok()
     }
 
-    /// The place of the server with the same URL.
-    pub(super) fn position_of(&self, server: &Server) -> Option<usize> {
-        self.backends().position(|known| known.server.url() == server.url())
+    /// The places of all servers, by their URLs.
+    pub(super) fn places(&self) -> HashMap<&str, usize> {
+        self.backends().enumerate().map(|(at, known)| (known.server.url(), at)).collect()
     }
 }
 

@@ -57,6 +57,26 @@ fn an_absolute_url_outside_of_every_base_path_goes_to_a_server_of_its_origin_all
 }
 
 #[test]
+fn servers_that_are_added_together_get_their_ids_in_order_and_those_here_keep_theirs() {
+    let sim = Sim::new();
+    let pool = nowhere(&sim).server(server("http://10.0.0.2/")).build().unwrap();
+    let [a, b, c] = ["http://10.0.0.1/", "http://10.0.0.2/", "http://10.0.0.3/"].map(server);
+    let ids = pool.add_servers([a.clone(), b.weight(5), c, a]).unwrap();
+    let seen: Vec<_> = pool.server_stats().into_iter().map(|s| (s.id, s.url, s.weight)).collect();
+    let expected = [
+        (ids[1], "http://10.0.0.2".to_owned(), 5),
+        (ids[0], "http://10.0.0.1".to_owned(), 1),
+        (ids[2], "http://10.0.0.3".to_owned(), 1),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(ids[3], ids[0], "twice in one call is once");
+    // All, or none.
+    let bad = server("http://10.0.0.4/").max_connections(0);
+    pool.add_servers([server("http://10.0.0.5/"), bad]).unwrap_err();
+    assert_eq!(pool.metrics().servers, 3);
+}
+
+#[test]
 fn a_server_that_is_here_already_is_not_made_again() {
     let sim = Sim::new();
     let pool = nowhere(&sim).server(server("http://[::1]")).build().unwrap();

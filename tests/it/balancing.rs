@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use evenkeel::{BoxFuture, Pool, Select, ServerId, Strategy};
 use http::Request;
 
-use super::sim_balancing::STRATEGIES;
 use crate::support::run::under_tokio_multi_thread;
 use crate::support::{Env, Server, assert_balanced, block_on, builder_of, get_text, id_of, parse};
 
@@ -93,7 +92,7 @@ async fn reaches(pool: &Pool, server: ServerId) -> bool {
 #[test]
 fn no_request_is_lost_while_servers_come_and_go_and_change() {
     under_tokio_multi_thread(|env| async move {
-        for strategy in STRATEGIES {
+        for &strategy in Strategy::ALL {
             no_request_is_lost_under(&env, strategy).await;
         }
     });
@@ -102,7 +101,7 @@ fn no_request_is_lost_while_servers_come_and_go_and_change() {
 #[test]
 fn a_fresh_pool_uses_all_its_servers_under_every_strategy() {
     block_on(|| async {
-        for strategy in STRATEGIES {
+        for &strategy in Strategy::ALL {
             let servers = [Server::start(), Server::start()];
             let builder = builder_of(&[&servers[0], &servers[1]]).strategy(strategy);
             let pool = builder.build().unwrap();

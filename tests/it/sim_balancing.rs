@@ -8,17 +8,6 @@ use crate::support::{SimServer, assert_balanced, parse};
 
 const ADDRESSES: [&str; 4] = ["10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080", "10.0.0.4:8080"];
 
-pub(crate) const STRATEGIES: [Strategy; 8] = [
-    Strategy::RoundRobin,
-    Strategy::LeastConnections,
-    Strategy::WeightedRoundRobin,
-    Strategy::Random,
-    Strategy::IpHash,
-    Strategy::PowerOfTwoChoices,
-    Strategy::PeakEwma,
-    Strategy::BoundedLoadHash,
-];
-
 /// Servers of these weights, and a builder of a pool of them whose dice fall the same each time.
 fn fleet(sim: &Sim, weights: &[u32]) -> (Vec<SimServer>, Builder) {
     let servers: Vec<SimServer> =
@@ -52,7 +41,7 @@ async fn served_by(pool: &Pool, servers: &[SimServer], path: &str, select: Selec
 
 #[test]
 fn every_strategy_serves_all_and_balances_its_books() {
-    for strategy in STRATEGIES {
+    for &strategy in Strategy::ALL {
         let sim = Sim::new();
         sim.block_on(async {
             let (servers, builder) = fleet(&sim, &[1, 2, 3, 0]);
@@ -199,7 +188,7 @@ fn a_hot_key_spills_over_when_its_server_has_more_than_its_share() {
 
 #[test]
 fn a_full_server_is_passed_over_while_another_has_room() {
-    for strategy in STRATEGIES.into_iter().filter(|strategy| *strategy != Strategy::IpHash) {
+    for &strategy in Strategy::ALL.iter().filter(|strategy| **strategy != Strategy::IpHash) {
         let sim = Sim::new();
         sim.block_on(async {
             let (_servers, builder) = fleet(&sim, &[100, 1, 1]);

@@ -5,7 +5,6 @@ use evenkeel::{
     Balancer, Builder, Candidates, ErrorKind, Exclusion, Pool, Select, ServerId, Strategy, Verdict,
 };
 
-use super::sim_balancing::STRATEGIES;
 use crate::support::sim::{ONE, SECOND, TWO, get, hold, id_at, whole, wished};
 use crate::support::{SimServer, assert_balanced, parse};
 
@@ -50,7 +49,7 @@ async fn gets(pool: &Pool, count: usize, select: &Select) {
 
 #[test]
 fn a_backup_is_used_when_no_other_server_may_be_picked() {
-    for strategy in STRATEGIES {
+    for &strategy in Strategy::ALL {
         let mut world = World::new();
         let sim = world.sim.clone();
         sim.block_on(async {
@@ -98,7 +97,7 @@ fn a_full_tier_is_waited_for() {
 
 #[test]
 fn a_required_tag_is_kept_and_a_preferred_one_if_it_can_be() {
-    for strategy in STRATEGIES {
+    for &strategy in Strategy::ALL {
         let world = World::new();
         world.sim.block_on(async {
             let builder = world.builder().strategy(strategy).max_connections_per_server(2);
@@ -126,7 +125,7 @@ fn a_required_tag_is_kept_and_a_preferred_one_if_it_can_be() {
 
 #[test]
 fn a_preferred_server_is_taken_if_it_has_something_and_an_excluded_one_never() {
-    for strategy in STRATEGIES {
+    for &strategy in Strategy::ALL {
         let world = World::new();
         world.sim.block_on(async {
             let builder = world.builder().strategy(strategy).max_connections_per_server(1);
@@ -231,7 +230,7 @@ fn a_server_that_comes_back_while_it_is_drained_is_a_new_one() {
 
 #[test]
 fn who_waits_for_a_server_that_is_removed_is_sent_to_another() {
-    for strategy in STRATEGIES {
+    for &strategy in Strategy::ALL {
         let world = World::new();
         world.sim.block_on(async {
             let builder = world.builder().strategy(strategy).max_connections_per_server(1);
@@ -325,7 +324,7 @@ fn a_balancer_that_panics_holds_up_nobody_else() {
 
 #[test]
 fn explain_says_where_the_next_request_goes_and_changes_nothing() {
-    for strategy in STRATEGIES {
+    for &strategy in Strategy::ALL {
         let world = World::new();
         world.sim.block_on(async {
             let builder = world.builder().strategy(strategy).max_connections_per_server(2);
