@@ -89,15 +89,14 @@ pub trait Timer: Send + Sync + 'static {
 /// Reading it takes a tenth of the time that the precise one takes, since it asks no hardware.
 #[cfg(any(feature = "async-io", feature = "tokio"))]
 fn coarse_millis() -> Option<u64> {
-    // rustix comes with async-io, and for this alone is not worth a dependency.
-    #[cfg(all(feature = "async-io", any(target_os = "linux", target_os = "android")))]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         use rustix::time::{ClockId, clock_gettime};
         let now = clock_gettime(ClockId::MonotonicCoarse);
         let (secs, nanos) = (now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs());
         Some(secs * 1000 + nanos / 1_000_000)
     }
-    #[cfg(not(all(feature = "async-io", any(target_os = "linux", target_os = "android"))))]
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     None
 }
 
