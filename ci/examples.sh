@@ -8,7 +8,10 @@ for example in bare_block_on smol tokio; do
     echo "example $example"
     cargo run --quiet --release --example "$example"
 done
-cargo run --quiet --manifest-path examples/async-std/Cargo.toml
+for package in async-std tower; do
+    echo "example $package"
+    cargo run --quiet --manifest-path "examples/$package/Cargo.toml"
+done
 
 echo "example quickstart"
 output=$(cargo run --quiet --release --example quickstart -- --json)

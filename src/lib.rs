@@ -115,6 +115,7 @@
 //! | `async-io` (default) | `Runtime::async_io`: sockets and timers for any executor, or none |
 //! | `smol` | `Runtime::smol`: the same, with background work on a smol executor |
 //! | `tokio` | `Runtime::tokio`: sockets, timers and tasks of tokio |
+//! | `tower` | `Pool` is a `tower_service::Service`: the pool as a service, below tower's layers |
 //! | `test-util` | `rt::sim`: a virtual clock, a network in memory, an executor, for tests |
 //!
 //! They are additive: none changes what another does. Without any, bring a [`Runtime::custom`].
@@ -184,6 +185,9 @@ mod strategy;
 mod sync;
 #[cfg(not(evenkeel_loom))]
 mod tasks;
+#[cfg(all(feature = "tower", not(evenkeel_loom)))]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub mod tower;
 #[cfg(not(evenkeel_loom))]
 mod upstream;
 
