@@ -115,6 +115,7 @@
 //! | `async-io` (default) | `Runtime::async_io`: sockets and timers for any executor, or none |
 //! | `smol` | `Runtime::smol`: the same, with background work on a smol executor |
 //! | `tokio` | `Runtime::tokio`: sockets, timers and tasks of tokio |
+//! | `json` | `Body::json` and `Body::from_json` |
 //! | `tower` | `Pool` is a `tower_service::Service`: the pool as a service, below tower's layers |
 //! | `test-util` | `rt::sim`: a virtual clock, a network in memory, an executor, for tests |
 //!

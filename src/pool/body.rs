@@ -64,8 +64,8 @@ impl Body {
     }
 
     /// Reads the whole body, however long it is: nothing but the request's time limit ends one that
-    /// does not end by itself, and all of it is in memory until then. To bound it, read it frame by
-    /// frame, as an [`http_body::Body`].
+    /// does not end by itself, and all of it is in memory until then. [`bytes_up_to`](Self::bytes_up_to)
+    /// has a bound.
     ///
     /// # Errors
     /// [`ErrorKind::Reset`] if the connection ends before the body does; [`ErrorKind::Timeout`],
@@ -74,7 +74,7 @@ impl Body {
     /// # Cancel safety
     /// Dropping the future drops the body, and with it what had been read.
     pub async fn bytes(self) -> Result<Bytes, Error> {
-        collect(self).await
+        collect(self, usize::MAX).await
     }
 
     /// Reads the whole body as UTF-8 text; however long it is, as [`bytes`](Self::bytes) does.
@@ -104,17 +104,23 @@ impl Body {
 /// How much is reserved for a body on its peer's word alone.
 const MAX_RESERVE: u64 = 1 << 20;
 
-/// Reads a whole body. One that comes in one piece is not copied.
-async fn collect<B>(mut body: B) -> Result<Bytes, Error>
+/// Reads a whole body of at most `max` bytes. One that comes in one piece is not copied.
+pub(super) async fn collect<B>(mut body: B, max: usize) -> Result<Bytes, Error>
 where
     B: http_body::Body<Data = Bytes, Error = Error> + Unpin,
 {
+    let too_long = || Error::new(ErrorKind::Body, format!("the body is longer than {max} bytes"));
+    if body.size_hint().lower() > max as u64 {
+        return Err(too_long());
+    }
     let mut first = None;
     let mut all = BytesMut::new();
+    let mut room = max;
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let Ok(data) = frame?.into_data() else {
             continue;
         };
+        room = room.checked_sub(data.len()).ok_or_else(too_long)?;
         match first.take() {
             None if all.is_empty() => first = Some(data),
             None => all.extend_from_slice(&data),
@@ -234,7 +240,7 @@ impl<'a> LeasedBody<'a> {
     /// # Cancel safety
     /// As [`Body::bytes`].
     pub async fn bytes(self) -> Result<Bytes, Error> {
-        collect(self).await
+        collect(self, usize::MAX).await
     }
 
     /// Reads the whole body as UTF-8 text: see [`Body::text`].

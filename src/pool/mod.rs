@@ -5,6 +5,7 @@ mod builder;
 mod checkout;
 mod exchange;
 mod idle;
+mod read;
 mod send;
 mod shutdown;
 mod upgraded;

@@ -10,6 +10,7 @@ mod membership;
 mod observer;
 mod parameters;
 mod pooling;
+mod reading;
 mod real;
 mod regression;
 mod shutdown;
