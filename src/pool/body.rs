@@ -64,8 +64,8 @@ impl Body {
     }
 
     /// Reads the whole body, however long it is: nothing but the request's time limit ends one that
-    /// does not end by itself, and all of it is in memory until then. [`bytes_up_to`](Self::bytes_up_to)
-    /// has a bound.
+    /// does not end by itself, and all of it is in memory until then.
+    /// [`bytes_up_to`](Self::bytes_up_to) has a bound.
     ///
     /// # Errors
     /// [`ErrorKind::Reset`] if the connection ends before the body does; [`ErrorKind::Timeout`],
