@@ -42,6 +42,9 @@ for scenario in equal refuses; do
     fi
 done
 
+echo "example soak"
+cargo run --quiet --release --example soak -- --seconds 8 --seed "${SOAK_SEED:-1}"
+
 # Wrong arguments end in failure and a message, not in a panic.
 refuses() {
     if message=$(cargo run --quiet --release --example "$1" -- "$2" 2>&1); then
@@ -55,6 +58,9 @@ refuses() {
 }
 for wrong in --requests=0 --concurrency=x --nonsense ftp://x; do
     refuses quickstart "$wrong"
+done
+for wrong in --seconds=0 --seed=x --workers=0 --nonsense x; do
+    refuses soak "$wrong"
 done
 for wrong in --seconds=0 --rate=x --scenario=nonsense --nonsense; do
     refuses balancing "$wrong"
