@@ -69,6 +69,11 @@ fi
 
 run "lints of the benchmarks" cargo clippy --manifest-path benches/Cargo.toml -- -D warnings
 
+run "simulation: ten thousand seeds" \
+    env SIM_SEEDS=0..10000 cargo test --release --test it sim_soak
+
+run "soak: ten minutes of faults" cargo run --release --example soak -- --minutes 10
+
 soak() {
     for round in $(seq 10); do
         echo "round $round of 10"
