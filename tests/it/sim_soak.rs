@@ -239,7 +239,8 @@ fn soak(seed: u64, background: Background) -> (u64, u64) {
     sim.net().latency(MS * (seed % 3) as u32);
     let builder = builder(&sim, &[&one, &two]).max_connections_per_server(PER_SERVER);
     let builder = builder.max_total_connections(TOTAL).max_connecting(2).max_idle_connections(4);
-    let strategy = Strategy::ALL[seed as usize % Strategy::ALL.len()];
+    let nth = usize::try_from(seed).expect("a small number");
+    let strategy = Strategy::ALL[nth % Strategy::ALL.len()];
     let builder = builder.max_waiters(WAITERS).strategy(strategy).seed(seed);
     let builder = builder.connect_timeout(SECOND).idle_conn_timeout(MS * 200);
     let pool = background.build(&sim, builder);
