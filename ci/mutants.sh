@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Breaks the lock-free core on purpose, one line at a time, and checks that its models notice.
 #
-#   ci/mutants.sh [-l] [word...]     those whose file and name hold one of the words; -l lists
+#   ci/mutants.sh [-l] [-s k/n] [word...]
+#
+# Those whose file and name hold one of the words. -l lists them; -s takes the k-th of n parts, in a
+# directory of its own, so that the table can be run in pieces, one after another or side by side.
 #
 # A model that passes proves little until it has been seen to fail. The mutants are in
 # ci/mutants/*.mutants, each a block:
@@ -29,19 +32,33 @@ cd "$(dirname "$0")/.."
 root=$PWD
 target=${CARGO_TARGET_DIR:-$root/target}
 [[ $target == /* ]] || target=$root/$target
-tree=$target/mutants/tree
-export CARGO_TARGET_DIR=$target/mutants/build
-export RUSTFLAGS="--cfg evenkeel_loom --cfg crossbeam_loom"
-export CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true
 limit=${MUTANT_TIMEOUT:-120}
 
 list=false
-if [[ ${1:-} == -l ]]; then
-    list=true
-    shift
-fi
+part_at=1
+parts=1
+while getopts ls: option; do
+    case $option in
+        l) list=true ;;
+        s) part_at=${OPTARG%/*} parts=${OPTARG#*/} ;;
+        *) exit 2 ;;
+    esac
+done
+shift $((OPTIND - 1))
 words=("$@")
 
+dir=$target/mutants/$part_at-of-$parts
+tree=$dir/tree
+export CARGO_TARGET_DIR=$dir/build
+export RUSTFLAGS="--cfg evenkeel_loom --cfg crossbeam_loom"
+export CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true
+# A mutant is one line: most of its cost would be to compile the rest again. Loom itself, where the
+# models spend their time, is built once, and optimised.
+export CARGO_PROFILE_RELEASE_INCREMENTAL=true
+export CARGO_PROFILE_RELEASE_OPT_LEVEL=1
+fast="profile.release.package.'*'.opt-level=3"
+
+blocks=0
 killed=0
 survived=0
 bad=0
@@ -59,26 +76,54 @@ fail() {
 run_models() {
     local args=() one
     for one in $model; do args+=(--test "$one"); done
-    (cd "$tree" && cargo test --quiet --package loom-tests --release --features must-be-loom \
-        "${args[@]}" --no-run) > "$log" 2>&1 || return 2
-    local status=0
+    (cd "$tree" && cargo test --config "$fast" --quiet --package loom-tests --release \
+        --features must-be-loom "${args[@]}" --no-run \
+        --message-format=json-render-diagnostics) > "$log" 2>&1 || return 2
+    local binaries binary any=false unexplored=false
+    mapfile -t binaries < <(sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' "$log")
+    for binary in "${binaries[@]}"; do
+        local status=0
+        run_binary "$binary" || status=$?
+        # A filter that fits nothing would let every mutant live.
+        if grep -q '^running [1-9]' "$log"; then any=true; fi
+        case $status in
+            0) ;;
+            124) return 3 ;;
+            *)
+                reason=$(sed -n '/panicked at/{n;p}' "$log" | grep -v -m1 ': one execution only' |
+                    cut -c1-60) && return 1
+                unexplored=true ;;
+        esac
+    done
+    if $unexplored; then return 4; fi
+    $any || return 2
+}
+
+# Runs the models of one file. One that fails breaks the pipe, and so ends those after it; not if it
+# fails for having nothing to explore.
+run_binary() {
     (
-        cd "$tree"
         [[ -z $bound ]] || export LOOM_MAX_PREEMPTIONS=$bound
-        timeout "$limit" cargo test --quiet --package loom-tests --release --features must-be-loom \
-            "${args[@]}" --no-fail-fast -- --test-threads=1 ${filter:+"$filter"}
-    ) > "$log" 2>&1 || status=$?
-    case $status in
-        0)
-            # A filter that fits nothing would let every mutant live.
-            grep -q '^running [1-9]' "$log" || return 2
-            return 0 ;;
-        124) return 3 ;;
-        *)
-            reason=$(sed -n '/panicked at/{n;p}' "$log" | grep -v -m1 ': one execution only' |
-                cut -c1-60) || return 4
-            return 1 ;;
-    esac
+        # Loom has a model of a waker that prints a line at each step of it.
+        timeout "$limit" "$1" --nocapture --test-threads=1 ${filter:+"$filter"} 2>&1 |
+            grep --line-buffered -v 'src/future/atomic_waker\.rs' |
+            until_failure > "$log"
+        exit "${PIPESTATUS[0]}"
+    ) 2> /dev/null
+}
+
+until_failure() {
+    local found=false text why
+    while IFS= read -r text; do
+        printf '%s\n' "$text"
+        case $text in
+            *'panicked at'*)
+                IFS= read -r why || return
+                printf '%s\n' "$why"
+                [[ $why == *': one execution only'* ]] || found=true ;;
+            *FAILED) if $found; then return; fi ;;
+        esac
+    done
 }
 
 # Puts $to in the place of $from. Not with ${text/from/to}: bash versions differ on quotes and `&`.
@@ -111,6 +156,8 @@ selected() {
 check() {
     [[ -n $name ]] || return 0
     selected || return 0
+    blocks=$((blocks + 1))
+    (((blocks - part_at) % parts == 0)) || return 0
     if $list; then
         echo "$file | $name"
         return 0
@@ -190,5 +237,6 @@ for table in ci/mutants/*.mutants; do
 done
 
 $list && exit 0
-echo "mutants: $killed killed, $survived survived as expected, $bad errors"
+echo "mutants: $blocks blocks, of which $((killed + survived + bad)) were run:" \
+    "$killed killed, $survived survived as expected, $bad errors"
 [[ $bad == 0 ]]

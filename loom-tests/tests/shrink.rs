@@ -221,24 +221,6 @@ models! {
         assert_at_rest(&servers);
     }
 
-    /// The permit of a connection that is closed for another server does not pass on above the
-    /// limit.
-    fn an_eviction_meets_a_total_that_shrinks(1) {
-        let (servers, held) = one_each();
-        let other = servers[1].spawn(Server::enter);
-        servers[0].set_total(1);
-        let seen = servers[0].total().in_use();
-        assert!(seen <= 2);
-        let mut ticket = other.join().unwrap();
-        if seen == 1 {
-            assert!(!matches!(look(&mut ticket), Some(Granted::Permit(_))), "above the limit");
-        }
-        servers[1].check_in(held);
-        drop(ticket);
-        assert!(servers[0].total().in_use() <= 1);
-        assert_at_rest(&servers);
-    }
-
     fn a_connection_is_not_renewed_above_a_limit(3) {
         let [server] = servers::<1>(2, 2);
         let [first, second] = [server.lease(), server.lease()];

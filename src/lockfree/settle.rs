@@ -187,7 +187,8 @@ impl<S: Site> Rounds<S> {
             if !self.evict(site, || site.longest_idle_elsewhere(), Dispose::Evicted) {
                 return false;
             }
-            if total.may_pass() {
+            // Whoever parked it may have known of a limit that has shrunk since.
+            if total.surplus() == 0 {
                 return true;
             }
             self.put(site, 1);
@@ -281,7 +282,7 @@ fn yield_up<S: Site>(site: &S, parked: Parked<S::Conn>) {
     rounds.dispose(site, parked.value, Dispose::Evicted);
     site.gate().idle.vacate(parked.slot);
     let waiting = site.gate().ledger.closed();
-    let first = if total.may_pass() { total.pop_first() } else { None };
+    let first = if total.surplus() == 0 { total.pop_first() } else { None };
     match first {
         Some(first) => {
             first.gate().unmark(Need::First);
@@ -340,7 +341,7 @@ pub(super) fn abandon<S: Site>(site: &S) {
 /// A connection has been closed, and a new one is to be opened on its permits. `None` if as many
 /// are being opened as may, or a limit is passed: then the permits are given back.
 pub fn renew<S: Site>(site: &S, slot: Slot) -> Option<Permit<S>> {
-    if !site.total().may_pass() || !site.gate().ledger.reopen() {
+    if site.total().surplus() > 0 || !site.gate().ledger.reopen() {
         close(site, slot);
         return None;
     }

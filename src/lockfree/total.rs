@@ -27,10 +27,12 @@
 //! The limit stands beside the word. A change is stored, *then* [`Total::announce`] counts a mark
 //! in the word. A permit is taken by a compare-and-swap on the word, which fails if a mark was
 //! counted since it was read, and the limit is read after it: so once the change is announced, no
-//! permit is given, nor passed on by value, by the limit before. If it has grown: a server marks
-//! itself in the word and *then* looks at the limit; whoever has set that announces it in the word
-//! and learns whether somebody is marked. One sees the other. If it has shrunk, more permits may be
-//! in use than there are, and their number only goes down until they are not: see `shrink`.
+//! permit is given by the limit before. To pass one on by value changes nothing in the word, so a
+//! look must do ([`Total::surplus`]): it sees the limit if it sees the mark, or anything else that
+//! was done after the change. If it has grown: a server marks itself in the word and *then* looks
+//! at the limit; whoever has set that announces it in the word and learns whether somebody is
+//! marked. One sees the other. If it has shrunk, more permits may be in use than there are, and
+//! their number only goes down until they are not: see `shrink`.
 
 use super::claims::Claims;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Queue};
@@ -132,7 +134,8 @@ impl<S> Total<S> {
         in_use(word).saturating_sub(self.limit())
     }
 
-    /// How many permits are in use beyond the limit.
+    /// How many permits are in use beyond the limit. If none is, one that is in use may pass on to
+    /// another socket: put back and taken at once.
     pub fn surplus(&self) -> u32 {
         // Ordering: Acquire: with a mark the limit is seen for which it was counted.
         self.above(self.word.load(Ordering::Acquire))
@@ -178,23 +181,6 @@ impl<S> Total<S> {
                 Ordering::Acquire,
                 Ordering::Acquire,
             );
-            match swapped {
-                Ok(_) => return true,
-                Err(now) => seen = now,
-            }
-        }
-        false
-    }
-
-    /// Whether a permit that is in use may pass on to another socket: put back and taken at once.
-    pub(super) fn may_pass(&self) -> bool {
-        // Ordering: Acquire, as in `take`.
-        let mut seen = self.word.load(Ordering::Acquire);
-        while self.above(seen) == 0 {
-            // Ordering: Relaxed. The swap changes nothing and publishes nothing; it succeeds only
-            // if no change of a limit was announced since the look. On failure as in `take`.
-            let swapped =
-                self.word.compare_exchange_weak(seen, seen, Ordering::Relaxed, Ordering::Acquire);
             match swapped {
                 Ok(_) => return true,
                 Err(now) => seen = now,
