@@ -5,6 +5,7 @@ mod bad_input;
 mod balancing;
 mod cancellation;
 mod checkout;
+mod faults;
 mod limits;
 mod membership;
 mod observer;

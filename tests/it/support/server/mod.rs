@@ -18,6 +18,7 @@
 
 mod answer;
 mod census;
+mod script;
 mod wire;
 
 use std::future::poll_fn;
@@ -31,6 +32,7 @@ use socket2::{Domain, Socket, Type};
 
 pub(crate) use self::answer::filler;
 use self::census::Census;
+pub(crate) use self::script::Act;
 
 /// How the server treats a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub(crate) enum Manner {
     Says(&'static [u8]),
     /// The same, and closes.
     SaysAndCloses(&'static [u8]),
+    /// Does this on the first connection, and answers on all others.
+    Plays(&'static [Act]),
 }
 
 /// What the server has seen so far.
@@ -64,6 +68,8 @@ pub(crate) struct Counts {
     pub(crate) requests: u64,
     /// Requests that wait at the gate now, or for ever if the server is silent.
     pub(crate) waiting: usize,
+    /// Steps played to their end, see [`Act`].
+    pub(crate) acts: usize,
 }
 
 /// A running server; it stops when dropped.
@@ -248,9 +254,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             state.counts.open += 1;
         });
         let shared = shared.clone();
+        let first = shared.lock().counts.accepted == 1;
         threads.retain(|thread| !thread.is_finished());
         threads.push(thread::spawn(move || {
-            serve(&stream, &shared);
+            serve(&stream, &shared, first);
             // A connection is closed when the last handle to it is, and then counted as closed.
             shared.own.dismiss(own);
             shared.group.dismiss(group);
@@ -263,11 +270,14 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-fn serve(stream: &TcpStream, shared: &Shared) {
+fn serve(stream: &TcpStream, shared: &Shared, first: bool) {
     if shared.manner == Manner::CloseOnAccept {
         return;
     }
     stream.set_nodelay(true).ok();
+    if let (Manner::Plays(acts), true) = (shared.manner, first) {
+        return script::play(acts, stream, shared);
+    }
     let mut reader = BufReader::new(stream);
     let mut served = 0;
     // A client that goes away in the middle is no fault of the server's.
