@@ -13,6 +13,7 @@ mod parameters;
 mod pooling;
 mod real;
 mod regression;
+mod requests;
 mod shutdown;
 mod sim_background;
 mod sim_balancing;
