@@ -224,7 +224,11 @@ fn bytes_that_come_while_a_connection_is_idle_meet_no_request() {
         server.until(|counts| counts.acts == 4).await;
         assert_eq!(get_text(&pool, "/").await.unwrap(), "GET /\n", "{}", env.name);
         let metrics = pool.metrics();
-        assert_eq!((metrics.destroyed.poisoned, metrics.connections_created), (1, 2));
+        assert_eq!(
+            (metrics.destroyed.poisoned, metrics.connections_created),
+            (1, 2),
+            "{metrics:?}"
+        );
         assert_balanced(&metrics);
     });
 }

@@ -95,6 +95,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     counts: Counts,
+    /// The target of each POST.
+    posts: Vec<String>,
     gate_open: bool,
     stopping: bool,
     wakers: Vec<Waker>,
@@ -162,6 +164,11 @@ impl Server {
         let mut counts = self.shared.lock().counts.clone();
         counts.max_open = self.shared.own.max_open();
         counts
+    }
+
+    /// The targets of the POSTs that were read, in the order in which they came.
+    pub(crate) fn posts(&self) -> Vec<String> {
+        self.shared.lock().posts.clone()
     }
 
     /// Lets requests pass that wait at `/gate`, and all that come.
@@ -282,7 +289,12 @@ fn serve(stream: &TcpStream, shared: &Shared, first: bool) {
     let mut served = 0;
     // A client that goes away in the middle is no fault of the server's.
     while let Ok(Some(request)) = wire::read_request(&mut reader) {
-        shared.change(|state| state.counts.requests += 1);
+        shared.change(|state| {
+            state.counts.requests += 1;
+            if request.method == "POST" {
+                state.posts.push(request.target.clone());
+            }
+        });
         let keep = match shared.manner {
             Manner::Garbage => {
                 (&mut &*stream).write_all(b"\x16\x03\x01 this is not HTTP\r\n\r\n").ok();
