@@ -13,6 +13,8 @@ run() {
     "$@"
 }
 
+ci/servers.sh
+
 .ci/run
 
 run "loom, three preemptions in every model" env LOOM_MAX_PREEMPTIONS=3 ci/loom.sh

@@ -66,6 +66,10 @@ impl Conn {
             match self.poll_read() {
                 Poll::Pending => return self.wait(cx, Step::Body),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Failed::Io(error))),
+                //= https://www.rfc-editor.org/rfc/rfc9112#section-8
+                //# A client that receives an incomplete response message, which can occur when a
+                //# connection is closed prematurely or when decoding a supposedly chunked transfer
+                //# coding fails, MUST record the message as incomplete.
                 Poll::Ready(Ok(0)) if !self.exchange.end_of_stream() => {
                     return Poll::Ready(Err(Failed::Eof));
                 }

@@ -161,6 +161,9 @@ impl Conn {
 
     /// Whether another request may follow: the exchange is complete both ways, neither side wants
     /// the connection closed, and no byte is left over.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+    //# A client MUST NOT process, cache, or forward such extra data as a separate response, since
+    //# such behavior would be vulnerable to cache poisoning.
     pub(crate) fn is_reusable(&self) -> bool {
         !self.dead
             && self.input.is_empty()
@@ -176,6 +179,9 @@ impl Conn {
     }
 
     /// Looks, without waiting, whether an idle connection is still good.
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-9.2
+    //# If a client receives data on a connection that doesn't have outstanding requests, the client
+    //# MUST NOT consider that data to be a valid response; the client SHOULD close the connection
     pub(crate) fn liveness(&mut self) -> Liveness {
         if self.dead || self.wakers.signal.is_cut() {
             return Liveness::Closed;

@@ -98,6 +98,12 @@ const KEPT_OPEN: &[(&str, Comes)] = &[
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", Refused),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\nContent-Length: 2\r\n\r\nhi", Refused),
     ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Refused),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n\
+      0\r\n\r\n", Refused),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\nContent-Length: 2\r\n\r\nhi", Refused),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", Refused),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", Refused),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: CHUNKED\r\n\r\n0\r\n\r\n", Kept(200, "")),
     // Chunks.
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
       2;a=\"b\"\r\nhi\r\n0\r\nx: y\r\n\r\n", Kept(200, "hi")),
@@ -108,6 +114,12 @@ const KEPT_OPEN: &[(&str, Comes)] = &[
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
       10000000000000002\r\nhi\r\n0\r\n\r\n", Broken),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n+2\r\nhi\r\n0\r\n\r\n", Broken),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;\x7f\r\nhi\r\n0\r\n\r\n", Broken),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a\nb\r\nhi\r\n0\r\n\r\n", Broken),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhix0\r\n\r\n", Broken),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: \x01\r\n\r\n", Broken),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: a\rb\r\n\r\n", Broken),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: y\r\n z\r\n\r\n", Broken),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: \0\r\n\r\n", Broken),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx : y\r\n\r\n", Broken),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: y\n\r\n", Broken),
@@ -118,6 +130,15 @@ const KEPT_OPEN: &[(&str, Comes)] = &[
     ("HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 2\r\n\r\nhi", Refused),
     ("HTTP/1.1 200 OK\r\nA: b\rc\r\nContent-Length: 2\r\n\r\nhi", Refused),
     ("HTTP/1.1 200 OK\r\nA: \0\r\nContent-Length: 2\r\n\r\nhi", Refused),
+    ("HTTP/1.1 200 OK\r\nA: \x7f\r\nContent-Length: 2\r\n\r\nhi", Refused),
+    ("HTTP/1.1 200 OK\r\nA\0: b\r\nContent-Length: 2\r\n\r\nhi", Refused),
+    ("HTTP/1.1 200 O\0K\r\nContent-Length: 2\r\n\r\nhi", Refused),
+    ("HTTP/1.1 200 OK\r\n A: b\r\nContent-Length: 2\r\n\r\nhi", Refused),
+    ("HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\nhi", Refused),
+    ("HTTP/1.1 -200 OK\r\nContent-Length: 2\r\n\r\nhi", Refused),
+    ("HTTP/1.1200 OK\r\nContent-Length: 2\r\n\r\nhi", Refused),
+    ("HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi", Kept(200, "hi")),
+    ("hi", Refused),
     ("HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\nhi", Refused),
     ("HTTP/2 200\r\nContent-Length: 2\r\n\r\nhi", Refused),
     ("<html>hi</html>", Refused),
@@ -126,6 +147,10 @@ const KEPT_OPEN: &[(&str, Comes)] = &[
     ("HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\nA: b\r\n\r\n\
       HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Kept(200, "hi")),
     ("HTTP/1.1 102 P\n\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Closed(200, "hi")),
+    ("HTTP/1.1 103 E\r\nConnection: close\r\n\r\n\
+      HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Closed(200, "hi")),
+    ("HTTP/1.1 199 ?\r\nContent-Length: 9\r\n\r\n\
+      HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Kept(200, "hi")),
     ("HTTP/1.1 101 S\r\nUpgrade: x\r\n\r\n", Refused),
     // Bytes that are left over.
     ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi!", Closed(200, "hi")),
@@ -204,6 +229,61 @@ fn a_head_at_the_limits_is_accepted_and_one_over_refused() {
                 Err(error) => {
                     assert_eq!((error.kind(), accepted), (ErrorKind::Protocol, false), "{error}");
                 }
+            }
+        }
+    });
+}
+
+/// A bounded part of an answer: its name, where it is refused, and an answer in which it has this
+/// size.
+type Bounded = (&'static str, usize, Comes, fn(usize) -> String);
+
+const MAX_HEAD: usize = 5000;
+
+/// What is bounded beside the head of the answer, and by how much.
+const BOUNDED: [Bounded; 5] = [
+    ("interim responses", 16, Refused, |count| {
+        "HTTP/1.1 102 P\r\n\r\n".repeat(count) + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    }),
+    ("bytes of interim responses", MAX_HEAD, Refused, |bytes| {
+        let mut text = "HTTP/1.1 103 E\r\nA: b\r\n\r\nHTTP/1.1 103 E\r\nA: ".to_owned();
+        text += &"b".repeat(bytes - text.len() - 4);
+        text + "\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    }),
+    // The data of the chunk has not come when its extension does, and does not pay for it.
+    ("bytes of a chunk extension", 16 * 1024, Broken, |bytes| {
+        chunked(&format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(bytes - 1)))
+    }),
+    ("bytes of trailers", 16 * 1024, Broken, |bytes| {
+        chunked(&format!("0\r\na: {}\r\n\r\n", "b".repeat(bytes - 5)))
+    }),
+    ("fields of trailers", 150, Broken, |count| {
+        chunked(&format!("0\r\n{}\r\n", "a: b\r\n".repeat(count)))
+    }),
+];
+
+fn chunked(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}")
+}
+
+#[test]
+fn an_answer_at_each_bound_is_accepted_and_one_over_refused() {
+    block_on(|| async {
+        for (name, bound, over, answer) in BOUNDED {
+            for size in [bound, bound + 1] {
+                let server = Server::with(Manner::Says(answer(size).leak().as_bytes()));
+                let builder = builder_of(&[&server]).max_head_size(MAX_HEAD).max_headers(150);
+                let pool = builder.build().unwrap();
+                let phase = if over == Refused { Phase::Response } else { Phase::Body };
+                match exchange(&pool, &Method::GET).await {
+                    Ok((status, _)) => assert_eq!((status, size), (200, bound), "{name}"),
+                    Err(error) => {
+                        let seen = (error.kind(), error.phase(), size);
+                        let expected = (ErrorKind::Protocol, Some(phase), bound + 1);
+                        assert_eq!(seen, expected, "{name}: {error}");
+                    }
+                }
+                assert_eq!(pool.metrics().idle_connections, u64::from(size == bound), "{name}");
             }
         }
     });

@@ -22,7 +22,11 @@ pub(crate) enum Step {
     More,
     /// This many bytes of data. They stay "next" until [`ChunkedDecoder::took`] says otherwise.
     Data(usize),
-    /// The end of the body.
+    /// The end of the body. Its trailers stay apart from the fields of the head.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-6.5.1
+    //# A recipient MUST NOT merge a received trailer field into the header section unless its
+    //# corresponding header field definition explicitly permits and instructs how the trailer
+    //# field value can be safely merged.
     End(Option<HeaderMap>),
 }
 

@@ -37,8 +37,9 @@ pub(crate) struct ResponseHead {
 pub(crate) enum Decoded {
     /// Less than a head.
     Partial,
-    /// An interim response, `len` bytes long. Not 101, which ends the exchange.
-    Interim { len: usize, status: StatusCode, strict: bool },
+    /// An interim response, `len` bytes long. Not 101, which ends the exchange. It is clean if it
+    /// is strict, and does not ask for the end of the connection.
+    Interim { len: usize, status: StatusCode, clean: bool },
     /// A final response, or 101, `len` bytes long. It is strict if every line ends with CRLF.
     Final { len: usize, head: ResponseHead, strict: bool },
 }
@@ -104,6 +105,10 @@ fn parse<'input>(
     let mut response = httparse::Response::new(&mut []);
     // Each leniency that the parser knows stays off: no blank before a colon, no folded lines, no
     // skipping of bad ones. RFC 9112 section 5.1 makes the first a known way to smuggle.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-5.5
+    //# a recipient of CR, LF, or NUL within a field value MUST either reject the message or replace
+    //# each of those characters with SP before further processing or forwarding of that message.
+    // Other control characters are refused, too.
     let config = ParserConfig::default();
     match config.parse_response_with_uninit_headers(&mut response, input, table) {
         Ok(Status::Partial) => check_length(input.len(), limits).map(|()| Decoded::Partial),
@@ -134,11 +139,20 @@ fn finish(response: &httparse::Response<'_, '_>, bytes: &[u8]) -> Result<Decoded
     let status = status.ok_or(ProtocolError::Head)?;
     let (len, strict) = (bytes.len(), has_strict_lines(response.headers, bytes));
     if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(Decoded::Interim { len, status, strict });
+        let clean = strict && !asks_for_close(response.headers);
+        return Ok(Decoded::Interim { len, status, clean });
     }
     let version = if response.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
     let headers = fields(response.headers, bytes).ok_or(ProtocolError::Head)?;
     Ok(Decoded::Final { len, head: ResponseHead { version, status, headers }, strict })
+}
+
+/// Whether an interim response says that it is one of the connection's last. What else its fields
+/// say is nobody's business here, so no map is made of them.
+fn asks_for_close(parsed: &[Header<'_>]) -> bool {
+    let mut lines = parsed.iter().filter(|field| field.name.eq_ignore_ascii_case("connection"));
+    let close = |member: &[u8]| member.trim_ascii().eq_ignore_ascii_case(b"close");
+    lines.any(|line| line.value.split(|byte| *byte == b',').any(close))
 }
 
 /// Whether every line of a parsed head ends with CRLF. Each name begins a line, so the line before
@@ -183,6 +197,10 @@ pub(super) fn fields(parsed: &[Header<'_>], bytes: &[u8]) -> Option<HeaderMap> {
 //# the field value.
 // We interpret no value of such a message, but refuse all of it, and say why: hops that read the
 // fold as a field of its own see other framing.
+//= https://www.rfc-editor.org/rfc/rfc9112#section-2.2
+//# A recipient that receives whitespace between the start-line and the first header field MUST
+//# either reject the message as invalid or consume each whitespace-preceded line without further
+//# processing of it
 fn is_folded(input: &[u8]) -> bool {
     input.windows(2).any(|pair| matches!(pair, b"\n " | b"\n\t"))
 }

@@ -76,6 +76,7 @@ struct Present {
     trailer: bool,
     expect: bool,
     upgrade: bool,
+    te: bool,
 }
 
 impl Present {
@@ -89,6 +90,7 @@ impl Present {
             present.trailer |= *name == header::TRAILER;
             present.expect |= *name == header::EXPECT;
             present.upgrade |= *name == header::UPGRADE;
+            present.te |= *name == header::TE;
         }
         present
     }
@@ -105,9 +107,15 @@ pub(crate) fn request(
     let framing = frame(head, body, present)?;
     let expects = present.expect && expects_continue(head, framing)?;
     let upgrade = if present.upgrade { Some(offers(head.headers)?) } else { None };
+    let close = present.connection && options(head.headers)?;
+    if present.te {
+        takes_trailers(head.headers)?;
+    }
     out.put(head.method.as_str().as_bytes());
     out.put(b" ");
     put_target(out, head)?;
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-6.2
+    //# A client MUST NOT send a version to which it is not conformant.
     // With the name of the first field, which is always the same.
     out.put(b" HTTP/1.1\r\nhost: ");
     put_host(out, head, present.host)?;
@@ -131,11 +139,6 @@ pub(crate) fn request(
         Declared::Length(left) => Sending::Length { left },
         Declared::Chunked => Sending::Chunked,
     };
-    //= https://www.rfc-editor.org/rfc/rfc9112#section-9.6
-    //# A client that sends a "close" connection option MUST NOT send further requests on that
-    //# connection
-    let close =
-        present.connection && framing::has_token(head.headers, &header::CONNECTION, "close");
     let connect = head.form == Form::Authority;
     let asked = Asked { head: head.method == Method::HEAD, connect, upgrade };
     Ok(Encoded { sending, close, expects, asked })
@@ -163,6 +166,43 @@ fn offers(headers: &HeaderMap) -> Result<Box<[HeaderValue]>, EncodeError> {
     Ok(headers.get_all(header::UPGRADE).iter().cloned().collect())
 }
 
+/// Looks through the connection options: whether `close` is one.
+//= https://www.rfc-editor.org/rfc/rfc9112#section-9.6
+//# A client that sends a "close" connection option MUST NOT send further requests on that
+//# connection
+//= https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
+//# A sender MUST NOT send a connection option corresponding to a field that is intended for all
+//# recipients of the content.
+// Of those, the ones without which the next hop reads another message.
+fn options(headers: &HeaderMap) -> Result<bool, EncodeError> {
+    let mut close = false;
+    for option in framing::list(headers, &header::CONNECTION) {
+        close |= option.eq_ignore_ascii_case(b"close");
+        let is = |name: &HeaderName| option.eq_ignore_ascii_case(name.as_str().as_bytes());
+        if [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING].iter().any(is) {
+            return Err(EncodeError::Connection);
+        }
+    }
+    Ok(close)
+}
+
+/// Accepts `TE: trailers`. A coding that the server may use on such an offer could not be undone.
+//= https://www.rfc-editor.org/rfc/rfc9110#section-10.1.4
+//# a sender of TE MUST also send a "TE" connection option within the Connection header field
+//= https://www.rfc-editor.org/rfc/rfc9112#section-7.4
+//# A client MUST NOT send the chunked transfer coding name in TE; chunked is always acceptable for
+//# HTTP/1.1 recipients.
+fn takes_trailers(headers: &HeaderMap) -> Result<(), EncodeError> {
+    let trailers = |member: &[u8]| member.is_empty() || member.eq_ignore_ascii_case(b"trailers");
+    if !framing::list(headers, &header::TE).all(trailers) {
+        return Err(EncodeError::TeCoding);
+    }
+    match framing::has_token(headers, &header::CONNECTION, "te") {
+        true => Ok(()),
+        false => Err(EncodeError::Te),
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Declared {
     Nothing,
@@ -181,6 +221,9 @@ fn frame(
     if coded && (body.ended || present.content_length || !framing::is_chunked(head.headers)) {
         return Err(EncodeError::TransferEncoding);
     }
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-6.2
+    //# A sender MUST NOT send a Content-Length header field in any message that contains a
+    //# Transfer-Encoding header field.
     let stated = if present.content_length {
         Some(framing::content_length(head.headers).ok_or(EncodeError::ContentLength)?.value)
     } else {
@@ -214,6 +257,11 @@ fn frame(
         (Some(0), None) if expects_content(head.method) => Ok(Declared::Length(0)),
         (Some(0), None) => Ok(Declared::Nothing),
         (Some(length), None) => Ok(Declared::Length(length)),
+        //= https://www.rfc-editor.org/rfc/rfc9112#section-6.1
+        //# A client MUST NOT send a request containing Transfer-Encoding unless it knows the server
+        //# will handle HTTP/1.1 requests (or later minor revisions); such knowledge might be in the
+        //# form of specific user configuration
+        // That is taken as known: see DESIGN.md.
         (None, None) => Ok(Declared::Chunked),
     }
 }
@@ -245,8 +293,9 @@ fn put_target(out: &mut Buffer, head: &RequestHead<'_>) -> Result<(), EncodeErro
         out.put(head.authority.as_bytes());
     }
     //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2.1
-    //# If the target URI's path component is empty, the client MUST send "/" as the path within
-    //# the origin-form of request-target.
+    //# a client MUST send only the absolute path and query components of the target URI as the
+    //# request-target. If the target URI's path component is empty, the client MUST send "/" as the
+    //# path within the origin-form of request-target.
     if !head.base_path.is_empty() {
         put_path(out, head.base_path)?;
     }
@@ -306,6 +355,13 @@ fn put_host(out: &mut Buffer, head: &RequestHead<'_>, own: bool) -> Result<(), E
     Ok(())
 }
 
+/// Writes a field. The types of `http` let no CR, no LF and no NUL into a value, and nothing but a
+/// token into a name: one field stays one.
+//= https://www.rfc-editor.org/rfc/rfc9112#section-2.2
+//# A sender MUST NOT generate a bare CR (a CR character not immediately followed by LF) within any
+//# protocol elements other than the content.
+//= https://www.rfc-editor.org/rfc/rfc9112#section-5.2
+//# A sender MUST NOT generate a message that includes line folding
 fn put_field(out: &mut Buffer, name: &HeaderName, value: &HeaderValue) {
     out.put(name.as_str().as_bytes());
     out.put(b": ");

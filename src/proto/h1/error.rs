@@ -73,6 +73,12 @@ pub(crate) enum EncodeError {
     Expect,
     /// `Upgrade` without `Connection: upgrade`.
     Upgrade,
+    /// `TE` without `Connection: te`.
+    Te,
+    /// `TE` offers a coding, and none but `chunked` can be decoded.
+    TeCoding,
+    /// `Connection` names a field that frames or routes the message.
+    Connection,
     /// The path has a byte that no request target may have.
     Target,
     /// More than one `Host`.
@@ -92,6 +98,11 @@ impl fmt::Display for EncodeError {
             Self::Content => "a TRACE or CONNECT request has no body",
             Self::Expect => "the request expects 100-continue, but has no body",
             Self::Upgrade => "the request has an Upgrade field, but no Connection: upgrade",
+            Self::Te => "the request has a TE field, but no Connection: te",
+            Self::TeCoding => "the request's TE field may say trailers, and nothing else",
+            Self::Connection => {
+                "the request's Connection field names Host, Content-Length or Transfer-Encoding"
+            }
             Self::Target => "the path has a byte that a request target may not have",
             Self::Host => "the request has more than one Host field",
             Self::TransferEncoding => {

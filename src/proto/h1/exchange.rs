@@ -99,6 +99,10 @@ impl Exchange {
     }
 
     /// Announces `len` bytes of the request's body, which are to follow what is put into `out`.
+    //= https://www.rfc-editor.org/rfc/rfc9110#section-8.6
+    //# A sender MUST NOT forward a message with a Content-Length header field value that is known
+    //# to be incorrect.
+    // A byte too many would be the start of another request.
     pub(crate) fn begin_data(&mut self, out: &mut Buffer, len: u64) -> Result<(), BodyLengthError> {
         match &mut self.sending {
             _ if len == 0 => {}
@@ -191,9 +195,9 @@ impl Exchange {
             };
             match decoder.decode(&input[used..], limits) {
                 Ok(Decoded::Partial) => return Ok((used, None)),
-                Ok(Decoded::Interim { len, status, strict }) => {
+                Ok(Decoded::Interim { len, status, clean }) => {
                     used += len;
-                    self.persistent &= strict;
+                    self.persistent &= clean;
                     self.expects &= status != StatusCode::CONTINUE;
                     self.count_interim(len, limits)?;
                 }
@@ -335,22 +339,47 @@ impl Exchange {
     }
 }
 
+/// Whether a field has no meaning, or a dangerous one, behind the body. What is not known here is
+/// the caller's to know.
+//= https://www.rfc-editor.org/rfc/rfc9110#section-6.5.1
+//# A sender MUST NOT generate a trailer field unless the sender knows the corresponding header
+//# field name's definition permits sending the field in trailers
 //= https://www.rfc-editor.org/rfc/rfc9110#section-6.5.1
 //# Many fields cannot be processed outside the header section because their evaluation is
 //# necessary prior to receiving the content, such as those that describe message framing,
 //# routing, authentication, request modifiers, response controls, or content format.
 fn forbidden_trailer(name: &header::HeaderName) -> bool {
-    [
+    const FORBIDDEN: [header::HeaderName; 23] = [
+        // Framing, and the connection.
         header::TRANSFER_ENCODING,
         header::CONTENT_LENGTH,
-        header::HOST,
         header::CONNECTION,
         header::TRAILER,
+        header::TE,
+        header::UPGRADE,
+        // Routing.
+        header::HOST,
+        header::MAX_FORWARDS,
+        // Authentication.
         header::AUTHORIZATION,
+        header::PROXY_AUTHORIZATION,
+        header::COOKIE,
+        // What changes the meaning of the request.
+        header::EXPECT,
+        header::CACHE_CONTROL,
+        header::PRAGMA,
+        header::RANGE,
+        header::IF_MATCH,
+        header::IF_NONE_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_UNMODIFIED_SINCE,
+        header::IF_RANGE,
+        // The format of the content.
         header::CONTENT_TYPE,
         header::CONTENT_ENCODING,
-    ]
-    .contains(name)
+        header::CONTENT_RANGE,
+    ];
+    FORBIDDEN.contains(name)
 }
 
 #[cfg(test)]

@@ -245,6 +245,9 @@ pub(super) fn content_length(headers: &HeaderMap) -> Option<StatedLength> {
 }
 
 /// Digits and nothing else: `str::parse` would allow a sign.
+//= https://www.rfc-editor.org/rfc/rfc9110#section-8.6
+//# a recipient MUST anticipate potentially large decimal numerals and prevent parsing errors due
+//# to integer conversion overflows or precision loss due to integer conversion
 fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -261,7 +264,10 @@ pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
 }
 
 /// The members of a list-valued field, over all its lines, without the blanks around them.
-fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn list<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a [u8]> {
     members(headers.get_all(name))
 }
 

@@ -10,6 +10,7 @@
 
 mod files;
 mod haproxy;
+mod load;
 mod nginx;
 mod node;
 
@@ -90,6 +91,16 @@ impl Real {
             file.read_to_string(&mut text).ok();
         }
         text
+    }
+
+    /// Asks the server to end, waits until it has, and reads a file that it has written.
+    fn end_and_read(&mut self, file: &str) -> String {
+        // The standard library can only kill it, and then it writes nothing more.
+        let kill = format!("kill -TERM {}", self.process.id());
+        let killed = Command::new("sh").args(["-c", &kill]).status().expect("a shell");
+        assert!(killed.success(), "it runs no more: {}", self.complaint());
+        self.process.wait().expect("a child process");
+        fs::read_to_string(self.directory.join(file)).expect("a file of the server's")
     }
 
     fn url(&self) -> String {

@@ -133,7 +133,7 @@ fn bytes_at_the_limit_are_accepted_and_one_over_refused() {
 fn interim_heads_are_told_apart_and_101_is_the_last_one() {
     let interim = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
     let decoded = whole(interim);
-    assert!(matches!(decoded, Ok(Decoded::Interim { len, status, strict: true })
+    assert!(matches!(decoded, Ok(Decoded::Interim { len, status, clean: true })
         if (len, status.as_u16()) == (interim.len(), 103)));
     assert!(matches!(whole(b"HTTP/1.1 199 ?\r\n\r\n"), Ok(Decoded::Interim { .. })));
     let upgrade = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n";
@@ -141,9 +141,25 @@ fn interim_heads_are_told_apart_and_101_is_the_last_one() {
 }
 
 #[test]
+fn an_interim_head_that_asks_for_the_end_is_noticed() {
+    for (lines, is_clean) in [
+        ("connection: close\r\n", false),
+        ("Connection: x\r\nCONNECTION: y ,Close\r\n", false),
+        ("connection: closer\r\nx: close\r\n", true),
+    ] {
+        let text = format!("HTTP/1.1 103 E\r\n{lines}\r\n");
+        let decoded = whole(text.as_bytes());
+        assert!(
+            matches!(decoded, Ok(Decoded::Interim { clean, .. }) if clean == is_clean),
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
 fn a_line_that_ends_with_a_bare_lf_is_noticed_wherever_it_is() {
     let strict = |text: &str| match whole(text.as_bytes()) {
-        Ok(Decoded::Final { strict, .. } | Decoded::Interim { strict, .. }) => strict,
+        Ok(Decoded::Final { strict, .. } | Decoded::Interim { clean: strict, .. }) => strict,
         other => panic!("{text:?}: {other:?}"),
     };
     for text in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 103 E\r\na: b \t\r\nc:\r\nd: \r\n\r\n"] {

@@ -249,6 +249,31 @@ fn an_upgrade_is_offered_with_the_connection_option_or_not_at_all() {
 }
 
 #[test]
+fn trailers_are_all_that_may_be_offered_in_te() {
+    let offer =
+        |pairs: &[_]| encode(&Method::GET, "/", pairs, &hint(Some(0))).map(|(text, _)| text);
+    let te = ("connection", "keep-alive, TE");
+    let sent = offer(&[("te", "Trailers"), te]).unwrap();
+    assert!(sent.contains("\r\nte: Trailers\r\n"), "{sent}");
+    assert!(offer(&[("te", ""), te]).is_ok());
+    assert_eq!(offer(&[("te", "trailers")]), Err(EncodeError::Te));
+    assert_eq!(offer(&[("te", "trailers"), ("connection", "close")]), Err(EncodeError::Te));
+    for coding in ["chunked", "gzip", "trailers, deflate;q=0.5", "trailers;q=1"] {
+        assert_eq!(offer(&[("te", coding), te]), Err(EncodeError::TeCoding), "{coding}");
+    }
+}
+
+#[test]
+fn a_field_that_frames_or_routes_is_no_option_of_the_connection() {
+    let option =
+        |value| encode(&Method::POST, "/", &[("connection", value)], &hint(Some(5))).map(|_| ());
+    for bad in ["content-length", "close, Host", "x,Transfer-Encoding ,y"] {
+        assert_eq!(option(bad), Err(EncodeError::Connection), "{bad}");
+    }
+    assert_eq!(option("hosts, x-host"), Ok(()));
+}
+
+#[test]
 fn targets_are_joined_encoded_or_refused() {
     let target = |method, path| {
         let line = encode(method, path, &[], &hint(Some(0)))?.0;

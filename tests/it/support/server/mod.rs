@@ -18,6 +18,7 @@
 
 mod answer;
 mod census;
+mod script;
 mod wire;
 
 use std::future::poll_fn;
@@ -31,6 +32,7 @@ use socket2::{Domain, Socket, Type};
 
 pub(crate) use self::answer::filler;
 use self::census::Census;
+pub(crate) use self::script::Act;
 
 /// How the server treats a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub(crate) enum Manner {
     Says(&'static [u8]),
     /// The same, and closes.
     SaysAndCloses(&'static [u8]),
+    /// Does this on the first connection, and answers on all others.
+    Plays(&'static [Act]),
 }
 
 /// What the server has seen so far.
@@ -64,6 +68,8 @@ pub(crate) struct Counts {
     pub(crate) requests: u64,
     /// Requests that wait at the gate now, or for ever if the server is silent.
     pub(crate) waiting: usize,
+    /// Steps played to their end, see [`Act`].
+    pub(crate) acts: usize,
 }
 
 /// A running server; it stops when dropped.
@@ -89,6 +95,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     counts: Counts,
+    /// The target of each POST.
+    posts: Vec<String>,
     gate_open: bool,
     stopping: bool,
     wakers: Vec<Waker>,
@@ -156,6 +164,11 @@ impl Server {
         let mut counts = self.shared.lock().counts.clone();
         counts.max_open = self.shared.own.max_open();
         counts
+    }
+
+    /// The targets of the POSTs that were read, in the order in which they came.
+    pub(crate) fn posts(&self) -> Vec<String> {
+        self.shared.lock().posts.clone()
     }
 
     /// Lets requests pass that wait at `/gate`, and all that come.
@@ -248,9 +261,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             state.counts.open += 1;
         });
         let shared = shared.clone();
+        let first = shared.lock().counts.accepted == 1;
         threads.retain(|thread| !thread.is_finished());
         threads.push(thread::spawn(move || {
-            serve(&stream, &shared);
+            serve(&stream, &shared, first);
             // A connection is closed when the last handle to it is, and then counted as closed.
             shared.own.dismiss(own);
             shared.group.dismiss(group);
@@ -263,16 +277,24 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-fn serve(stream: &TcpStream, shared: &Shared) {
+fn serve(stream: &TcpStream, shared: &Shared, first: bool) {
     if shared.manner == Manner::CloseOnAccept {
         return;
     }
     stream.set_nodelay(true).ok();
+    if let (Manner::Plays(acts), true) = (shared.manner, first) {
+        return script::play(acts, stream, shared);
+    }
     let mut reader = BufReader::new(stream);
     let mut served = 0;
     // A client that goes away in the middle is no fault of the server's.
     while let Ok(Some(request)) = wire::read_request(&mut reader) {
-        shared.change(|state| state.counts.requests += 1);
+        shared.change(|state| {
+            state.counts.requests += 1;
+            if request.method == "POST" {
+                state.posts.push(request.target.clone());
+            }
+        });
         let keep = match shared.manner {
             Manner::Garbage => {
                 (&mut &*stream).write_all(b"\x16\x03\x01 this is not HTTP\r\n\r\n").ok();
