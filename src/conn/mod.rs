@@ -13,6 +13,11 @@ mod error;
 mod h1;
 mod io;
 mod signal;
+#[cfg(feature = "rustls-no-provider")]
+mod tls;
+#[cfg(not(feature = "rustls-no-provider"))]
+#[path = "tls/absent.rs"]
+mod tls;
 mod tunnel;
 mod turn;
 mod upload;
@@ -31,6 +36,7 @@ pub(crate) use self::dial::{DialError, DialErrorKind, dial};
 pub(crate) use self::error::{ExchangeError, ExchangeErrorKind};
 pub(crate) use self::signal::Signal;
 use self::signal::Wakers;
+pub(crate) use self::tls::{Profiles, Tls, is_tls_fault};
 use self::turn::Turn;
 use crate::config::Steps;
 use crate::proto::h1::{Buffer, Exchange};

@@ -10,7 +10,7 @@ use http::uri::Authority;
 use http::{Method, Response, StatusCode, Uri};
 
 use crate::config::Steps;
-use crate::conn::{ExchangeError, ExchangeErrorKind, Form, RequestHead};
+use crate::conn::{ExchangeError, ExchangeErrorKind, Form, RequestHead, is_tls_fault};
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::policy::retry::Attempt;
 use crate::select::{self, Select};
@@ -349,6 +349,7 @@ pub(super) fn failed(lease: &Lease, error: ExchangeError, unseen: bool) -> Error
     let kind = match &error.kind {
         ExchangeErrorKind::Timeout | ExchangeErrorKind::Stall => ErrorKind::Timeout,
         ExchangeErrorKind::Cut => ErrorKind::Closed,
+        ExchangeErrorKind::Io(error) if is_tls_fault(error) => ErrorKind::Tls,
         ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof => ErrorKind::Reset,
         ExchangeErrorKind::Protocol(_) => ErrorKind::Protocol,
         ExchangeErrorKind::Body(_) => ErrorKind::Body,
