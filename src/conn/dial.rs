@@ -32,6 +32,7 @@ pub(crate) enum DialErrorKind {
     /// No address took the connection.
     Connect,
     /// The server took the connection, and TLS over it failed.
+    #[cfg_attr(not(feature = "rustls-no-provider"), expect(dead_code, reason = "there is none"))]
     Tls,
     /// The deadline passed in this phase: `Resolve`, `Connect` or `Tls`.
     Timeout(Phase),

@@ -47,6 +47,6 @@ impl Profiles {
 }
 
 /// Without TLS it never is.
-pub(crate) fn is_tls_fault(_: &std::io::Error) -> bool {
+pub(super) fn is_tls_fault(_: &std::io::Error) -> bool {
     false
 }

@@ -177,7 +177,7 @@ impl From<TlsFault> for io::Error {
 }
 
 /// Whether an error of the transport is one of TLS.
-pub(crate) fn is_tls_fault(error: &io::Error) -> bool {
+pub(in crate::conn) fn is_tls_fault(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<TlsFault>())
 }
 

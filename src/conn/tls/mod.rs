@@ -20,7 +20,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use self::engine::TlsStream;
-pub(crate) use self::fault::is_tls_fault;
+pub(super) use self::fault::is_tls_fault;
 pub(crate) use self::profile::Profiles;
 use super::{ConnShared, DialError, DialErrorKind};
 use crate::error::Phase;

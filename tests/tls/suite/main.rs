@@ -8,3 +8,4 @@ mod setup;
 mod support;
 
 mod basics;
+mod certificates;
