@@ -35,6 +35,15 @@ pub(crate) enum Farewell {
     Missing,
 }
 
+/// How a front treats its connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    pub(crate) farewell: Farewell,
+    /// The tickets of TLS 1.3 are not sent with the end of the handshake, but with what is sent
+    /// next.
+    pub(crate) holds_tickets: bool,
+}
+
 /// A running front; it stops when dropped.
 pub(crate) struct Front {
     shared: Arc<Shared>,
@@ -45,7 +54,7 @@ pub(crate) struct Front {
 struct Shared {
     config: Arc<ServerConfig>,
     backend: SocketAddr,
-    farewell: Farewell,
+    manner: Manner,
     state: Mutex<State>,
     changed: Condvar,
     stopping: AtomicBool,
@@ -67,16 +76,17 @@ pub(crate) struct Line {
 impl Front {
     /// TLS by `config` before the server at `backend`.
     pub(crate) fn start(config: Arc<ServerConfig>, backend: SocketAddr) -> Self {
-        Self::with(config, backend, Farewell::Alert)
+        let manner = Manner { farewell: Farewell::Alert, holds_tickets: false };
+        Self::with(config, backend, manner)
     }
 
-    pub(crate) fn with(config: Arc<ServerConfig>, backend: SocketAddr, farewell: Farewell) -> Self {
+    pub(crate) fn with(config: Arc<ServerConfig>, backend: SocketAddr, manner: Manner) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let addr = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             config,
             backend,
-            farewell,
+            manner,
             state: Mutex::default(),
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
@@ -165,7 +175,7 @@ fn serve(client: TcpStream, shared: &Arc<Shared>) {
     let mut tls = ServerConnection::new(shared.config.clone()).expect("a valid configuration");
     let mut socket = &client;
     while tls.is_handshaking() {
-        if tls.complete_io(&mut socket).is_err() {
+        if step(&mut tls, socket).is_err() {
             // The alert that says why.
             while tls.wants_write() && tls.write_tls(&mut socket).is_ok() {}
             client.shutdown(Shutdown::Write).ok();
@@ -177,6 +187,9 @@ fn serve(client: TcpStream, shared: &Arc<Shared>) {
             });
             return;
         }
+    }
+    if !shared.manner.holds_tickets {
+        while tls.wants_write() && tls.write_tls(&mut socket).is_ok() {}
     }
     let resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
     shared.count(|seen| if resumed { seen.resumed += 1 } else { seen.full += 1 });
@@ -191,7 +204,7 @@ fn serve(client: TcpStream, shared: &Arc<Shared>) {
         line.shut();
     }
     let out = {
-        let (line, farewell) = (line.clone(), shared.farewell);
+        let (line, farewell) = (line.clone(), shared.manner.farewell);
         thread::spawn(move || line.outwards(farewell))
     };
     if line.inwards() {
@@ -200,6 +213,17 @@ fn serve(client: TcpStream, shared: &Arc<Shared>) {
     out.join().expect("a connection's thread must not panic");
     shared.lock().lines.retain(|known| !Arc::ptr_eq(known, &line));
     shared.count(|seen| seen.ended += 1);
+}
+
+/// A step of the handshake: all that is to be sent, and one read.
+fn step(tls: &mut ServerConnection, mut socket: &TcpStream) -> io::Result<()> {
+    while tls.wants_write() {
+        tls.write_tls(&mut socket)?;
+    }
+    if tls.read_tls(&mut socket)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    tls.process_new_packets().map(drop).map_err(io::Error::other)
 }
 
 impl Line {
@@ -261,7 +285,7 @@ impl Line {
                     break;
                 }
             }
-            while tls.wants_write() && tls.write_tls(&mut &self.client).is_ok() {}
+            while n > 0 && tls.wants_write() && tls.write_tls(&mut &self.client).is_ok() {}
             drop(tls);
             if (&self.backend).write_all(&plain).is_err() || goodbye {
                 break;

@@ -8,4 +8,7 @@ mod setup;
 mod support;
 
 mod basics;
+mod bodies;
 mod certificates;
+mod idle;
+mod sessions;

@@ -6,7 +6,7 @@ use evenkeel::{Builder, TlsConfig};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 use tls_tests::{Authority, Pair, provider};
 
-use crate::front::Front;
+use crate::front::{Farewell, Front, Manner};
 use crate::support::{Env, Server, parse};
 
 /// An authority, and a server that it vouches for.
@@ -24,9 +24,26 @@ impl World {
 
     /// TLS before this server.
     pub(crate) fn before(origin: Server) -> Self {
+        Self::by(origin, rustls::ALL_VERSIONS, Farewell::Alert)
+    }
+
+    /// The same, with these versions of TLS and this way to end it.
+    pub(crate) fn by(
+        origin: Server,
+        versions: &[&'static SupportedProtocolVersion],
+        farewell: Farewell,
+    ) -> Self {
+        Self::with(origin, versions, Manner { farewell, holds_tickets: false })
+    }
+
+    pub(crate) fn with(
+        origin: Server,
+        versions: &[&'static SupportedProtocolVersion],
+        manner: Manner,
+    ) -> Self {
         let authority = Authority::new("the tests' own");
         let pair = authority.server(&["localhost", "127.0.0.1"]);
-        let front = Front::start(server_config(&pair), origin.addr());
+        let front = Front::with(server_config_of(&pair, versions), origin.addr(), manner);
         Self { authority, origin, front }
     }
 
