@@ -59,7 +59,12 @@ fn explain(error: &Tls, scene: &Scene<'_>) -> String {
             "{name} has no version or method of TLS in common with us ({why:?}); see \
              TlsConfig::min_version"
         ),
-        Tls::InvalidMessage(_) | Tls::InappropriateMessage { .. } if scene.handshaking => {
+        Tls::InvalidMessage(_)
+        | Tls::InappropriateMessage { .. }
+        | Tls::InappropriateHandshakeMessage { .. }
+        | Tls::PeerMisbehaved(_)
+            if scene.handshaking =>
+        {
             foreign(scene).unwrap_or_else(|| format!("{name} does not speak TLS as it should"))
         }
         _ => format!("TLS with {name} failed: {error}"),

@@ -11,4 +11,6 @@ mod basics;
 mod bodies;
 mod certificates;
 mod idle;
+mod narrow;
 mod sessions;
+mod strangers;
