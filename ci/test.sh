@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The tests: as the README says, then with every feature, then under async-std.
+# The tests: as the README says, then with every feature, then those of TLS, then under async-std.
 # Arguments go to the tests, for example: ci/test.sh shutdown
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo test -- "$@"
 cargo test --all-features -- "$@"
+cargo test --package tls-tests -- "$@"
 cargo test --manifest-path examples/async-std/Cargo.toml -- "$@"

@@ -84,12 +84,12 @@ async fn read_files(env: Env, server: Option<Real>) {
 
 async fn read_from_apache(env: Env) {
     let args = ["-X", "-d", ".", "-f", "server.conf"];
-    let server = Real::start("apache2", env.name, &args, apache);
+    let server = Real::with_files("apache2", env.name, &args, apache);
     read_files(env, server).await;
 }
 
 async fn read_from_lighttpd(env: Env) {
-    let server = Real::start("lighttpd", env.name, &["-D", "-f", "server.conf"], lighttpd);
+    let server = Real::with_files("lighttpd", env.name, &["-D", "-f", "server.conf"], lighttpd);
     read_files(env, server).await;
 }
 

@@ -18,7 +18,7 @@ fn start(env: &Env, mode: &str, backend: &str) -> Option<Real> {
         )
     };
     let name = format!("{mode}-{}", env.name);
-    Real::start("haproxy", &name, &["-db", "-f", "server.conf"], configure)
+    Real::with_files("haproxy", &name, &["-db", "-f", "server.conf"], configure)
 }
 
 async fn pass_through(env: Env) {

@@ -13,7 +13,7 @@ use crate::support::{assert_balanced, for_each_runtime, get_text, parse};
 
 fn start(name: &str) -> Option<Real> {
     let args = ["-p", ".", "-c", "server.conf", "-e", "error.log"];
-    Real::start("nginx", name, &args, configuration)
+    Real::with_files("nginx", name, &args, configuration)
 }
 
 fn configuration(addr: SocketAddr) -> String {

@@ -34,7 +34,7 @@ server.keepAliveTimeout = 200;
 
 fn start(env: &Env, name: &str) -> Option<Real> {
     let name = format!("{name}-{}", env.name);
-    Real::start("node", &name, &["server.conf"], |addr| {
+    Real::with_files("node", &name, &["server.conf"], |addr| {
         format!("{SCRIPT}server.listen({}, '{}');", addr.port(), addr.ip())
     })
 }

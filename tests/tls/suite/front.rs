@@ -1,6 +1,12 @@
 //! TLS before a server of the tests: what comes is decrypted and passed on, and the other way
 //! round, by two threads for each connection.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a server of blocking threads, apart from the pool, is what makes these tests real"
+)]
+
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -42,7 +42,7 @@ fn half_a_record(line: &Line) {
 }
 
 fn stray(line: &Line) {
-    line.with_tls(|tls| speak(tls));
+    line.with_tls(speak);
 }
 
 fn speak(tls: &mut ServerConnection) {

@@ -12,5 +12,7 @@ mod bodies;
 mod certificates;
 mod idle;
 mod narrow;
+mod real;
 mod sessions;
 mod strangers;
+mod wire;

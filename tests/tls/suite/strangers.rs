@@ -1,5 +1,7 @@
 //! Peers that do not speak TLS, or not in time: the end is by the deadline, and says what it is.
 
+#![expect(clippy::disallowed_methods, reason = "the strangers are threads apart from the pool")]
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
