@@ -8,6 +8,8 @@ for example in bare_block_on smol tokio; do
     echo "example $example"
     cargo run --quiet --release --example "$example"
 done
+echo "example tls"
+cargo run --quiet --release --example tls --features rustls
 for package in async-std tower; do
     echo "example $package"
     cargo run --quiet --manifest-path "examples/$package/Cargo.toml"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests: as the README says, then with every feature, then under async-std
+# The tests: as the README says, then with every feature, then those of TLS, then under async-std
 # and below tower.
 # Arguments go to the tests, for example: ci/test.sh shutdown
 set -euo pipefail
@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 
 cargo test -- "$@"
 cargo test --all-features -- "$@"
+cargo test --package tls-tests -- "$@"
 for package in async-std tower; do
     cargo test --manifest-path "examples/$package/Cargo.toml" -- "$@"
 done

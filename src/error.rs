@@ -64,6 +64,9 @@ pub enum ErrorKind {
     Resolve,
     /// A deadline passed; [`Error::phase`] says in which step.
     Timeout,
+    /// TLS with the server failed: in the handshake, which no server sees a request before, or
+    /// later, where it refused the client's certificate.
+    Tls,
     /// A server's URL is not usable.
     Url,
 }
@@ -78,6 +81,8 @@ pub enum Phase {
     Resolve,
     /// Opening the connection.
     Connect,
+    /// Setting TLS up over it.
+    Tls,
     /// Sending the request.
     Write,
     /// Waiting for the head of the response.
@@ -207,16 +212,23 @@ impl Error {
         self.repr.kind == ErrorKind::Timeout
     }
 
-    /// No connection could be made: the name did not resolve, the server refused, or it took too
-    /// long.
+    /// No connection could be made: the name did not resolve, the server refused, TLS did not come
+    /// about, or it took too long.
     pub fn is_connect(&self) -> bool {
         match self.repr.kind {
             ErrorKind::Connect | ErrorKind::Resolve => true,
+            ErrorKind::Tls => self.repr.phase == Some(Phase::Tls),
             ErrorKind::Timeout => {
-                matches!(self.repr.phase, Some(Phase::Resolve | Phase::Connect))
+                matches!(self.repr.phase, Some(Phase::Resolve | Phase::Connect | Phase::Tls))
             }
             _ => false,
         }
+    }
+
+    /// TLS is at fault: a certificate, a version, a refusal, or a handshake that took too long.
+    pub fn is_tls(&self) -> bool {
+        self.repr.kind == ErrorKind::Tls
+            || (self.is_timeout() && self.repr.phase == Some(Phase::Tls))
     }
 
     /// The pool is draining or closed.

@@ -196,6 +196,9 @@ mod upstream;
 pub use balance::{Balancer, Candidate, Candidates};
 #[cfg(not(evenkeel_loom))]
 pub use config::{Config, Limits};
+#[cfg(all(feature = "rustls-no-provider", not(evenkeel_loom)))]
+#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+pub use config::{TlsConfig, TlsCrypto, TlsVersion};
 #[cfg(not(evenkeel_loom))]
 pub use error::{Error, ErrorKind, Phase};
 #[cfg(not(evenkeel_loom))]
@@ -211,8 +214,8 @@ pub use pool::{
 };
 #[cfg(not(evenkeel_loom))]
 pub use rt::{
-    BoxFuture, Connector, Liveness, Resolve, Runtime, Sleep, Spawner, Target, Timer, Transport,
-    TransportInfo,
+    BoxFuture, Connector, Liveness, Resolve, Runtime, Sleep, Spawner, Target, Timer, TlsInfo,
+    Transport, TransportInfo,
 };
 #[cfg(not(evenkeel_loom))]
 pub use select::Select;

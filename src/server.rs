@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
+#[cfg(feature = "rustls-no-provider")]
+use crate::config::TlsConfig;
 use crate::error::{Error, ErrorKind};
 
 const ASCII_HINT: &str = "; write an international name in its ASCII form (xn--…)";
@@ -43,10 +45,14 @@ pub struct Server {
     /// Name or literal address, without brackets.
     host: String,
     port: u16,
+    is_https: bool,
     /// The value of the `Host` field: the authority without a default port.
     authority: String,
     /// A limit of its own.
     max_connections: Option<usize>,
+    /// How TLS is spoken, if not as with the others.
+    #[cfg(feature = "rustls-no-provider")]
+    tls: Option<Arc<TlsConfig>>,
     /// What the user may change while the server is in a pool.
     terms: Terms,
 }
@@ -67,8 +73,10 @@ impl Default for Terms {
 }
 
 impl Server {
-    /// Parses a server's base URL: scheme `http`, a host, and optionally a port and a base path,
-    /// which is put before the path of every request.
+    /// Parses a server's base URL: scheme `http` or `https`, a host, and optionally a port and a
+    /// base path, which is put before the path of every request. The port is 80, or 443 with
+    /// `https`, if none is given. A pool refuses a server with `https` if the crate was built
+    /// without the feature `rustls`.
     ///
     /// # Errors
     /// [`ErrorKind::Url`] if the URL is empty or malformed, has another scheme or no host, or
@@ -94,14 +102,12 @@ impl Server {
             let hint = if given.is_ascii() { "" } else { ASCII_HINT };
             fail(&format!("{source}{hint}")).with_source(source)
         })?;
-        match uri.scheme_str() {
-            Some(scheme) if scheme.eq_ignore_ascii_case("http") => {}
-            Some(scheme) if scheme.eq_ignore_ascii_case("https") => {
-                return Err(fail("https needs TLS, which this version does not have yet"));
-            }
-            Some(scheme) => return Err(fail(&format!("scheme {scheme} is not http"))),
+        let (scheme, usual_port) = match uri.scheme_str() {
+            Some(scheme) if scheme.eq_ignore_ascii_case("http") => ("http", 80),
+            Some(scheme) if scheme.eq_ignore_ascii_case("https") => ("https", 443),
+            Some(scheme) => return Err(fail(&format!("scheme {scheme} is not http or https"))),
             None => return Err(fail("it has no scheme; write http://host")),
-        }
+        };
         let authority = uri.authority().ok_or_else(|| fail("it has no host"))?;
         if authority.as_str().contains('@') {
             return Err(fail("user info does not belong in a server's URL"));
@@ -110,16 +116,20 @@ impl Server {
             return Err(fail("a server has no query"));
         }
         let (host, port) = host_and_port(authority.as_str()).map_err(fail)?;
-        let authority = if port == 80 { host.clone() } else { format!("{host}:{port}") };
+        let port = port.unwrap_or(usual_port);
+        let authority = if port == usual_port { host.clone() } else { format!("{host}:{port}") };
         let path = uri.path().trim_end_matches('/');
-        let origin = format!("http://{authority}");
+        let origin = format!("{scheme}://{authority}");
         Ok(Self {
             origin_len: origin.len(),
             url: format!("{origin}{path}").into(),
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port,
+            is_https: usual_port == 443,
             authority,
             max_connections: None,
+            #[cfg(feature = "rustls-no-provider")]
+            tls: None,
             terms: Terms::default(),
         })
     }
@@ -145,6 +155,28 @@ impl Server {
     /// The limit that this server has for itself.
     pub(crate) fn own_limit(&self) -> Option<usize> {
         self.max_connections
+    }
+
+    /// How TLS is spoken with this server, in the place of [`Builder::tls`](crate::Builder::tls).
+    /// The server's URL must begin with `https`. A server that is in the pool already keeps what it
+    /// was first added with. Default: as with the pool's others.
+    #[cfg(feature = "rustls-no-provider")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    #[must_use]
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = Some(Arc::new(tls));
+        self
+    }
+
+    /// Its own way to speak TLS.
+    #[cfg(feature = "rustls-no-provider")]
+    pub(crate) fn own_tls(&self) -> Option<&TlsConfig> {
+        self.tls.as_deref()
+    }
+
+    /// Whether it is spoken to by TLS.
+    pub(crate) fn is_https(&self) -> bool {
+        self.is_https
     }
 
     /// How much of the traffic this server is to have, beside the others. Every
@@ -221,11 +253,11 @@ impl Server {
     }
 }
 
-/// The host in its normal form, with its brackets if it has any, and the port.
+/// The host in its normal form, with its brackets if it has any, and the port, if it has one.
 ///
 /// `http::Uri` is more generous than a server can be: it takes whatever is in brackets, anything
 /// behind them, and any characters for a port.
-fn host_and_port(authority: &str) -> Result<(String, u16), &'static str> {
+fn host_and_port(authority: &str) -> Result<(String, Option<u16>), &'static str> {
     let (host, rest) = match authority.strip_prefix('[') {
         Some(inner) => {
             let (inside, rest) = inner.split_once(']').ok_or("a bracket is not closed")?;
@@ -243,13 +275,13 @@ fn host_and_port(authority: &str) -> Result<(String, u16), &'static str> {
         return Err("it has no host");
     }
     let port = match rest.strip_prefix(':') {
-        None if rest.is_empty() => 80,
+        None if rest.is_empty() => None,
         // RFC 3986 section 3.2.3 allows a colon without a port.
-        Some("") => 80,
+        Some("") => None,
         // A number's own parser would take a sign, too.
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             match digits.parse::<u16>() {
-                Ok(port) if port != 0 => port,
+                Ok(port) if port != 0 => Some(port),
                 _ => return Err("the port is not between 1 and 65535"),
             }
         }

@@ -2,6 +2,8 @@
 
 mod check;
 mod limits;
+#[cfg(feature = "rustls-no-provider")]
+mod tls;
 
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ pub(crate) use self::check::FOREVER;
 use self::check::{in_range, positive, refuse};
 pub use self::limits::Limits;
 pub(crate) use self::limits::validate_max_connections;
+#[cfg(feature = "rustls-no-provider")]
+pub use self::tls::{TlsConfig, TlsCrypto, TlsVersion};
 use crate::error::Error;
 use crate::strategy::Strategy;
 
@@ -43,7 +47,7 @@ pub struct Config {
     pub max_lifetime: Option<Duration>,
     /// How many requests a connection may carry. At least 1. Default: `None`, no limit.
     pub max_requests_per_connection: Option<u32>,
-    /// How long resolving a name and connecting may take, together. Default: 10 s.
+    /// How long resolving a name, connecting and TLS may take, together. Default: 10 s.
     pub connect_timeout: Duration,
     /// How long a caller may wait in line for a connection. Default: `None`, which leaves it to
     /// `request_timeout`.
@@ -97,6 +101,10 @@ pub struct Config {
     /// The most fields in the head of a response, and in its trailers. Default: 512.
     /// Range: 1 to 24,576, which is what `http` has room for.
     pub max_headers: usize,
+    /// How `https` servers are spoken to. Default: [`TlsConfig::default`].
+    #[cfg(feature = "rustls-no-provider")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub tls: TlsConfig,
 }
 
 impl Default for Config {
@@ -128,6 +136,8 @@ impl Default for Config {
             seed: None,
             max_head_size: 64 * 1024,
             max_headers: 512,
+            #[cfg(feature = "rustls-no-provider")]
+            tls: TlsConfig::default(),
         }
     }
 }
@@ -181,6 +191,8 @@ impl Config {
         for (name, timeout) in optional {
             timeout.map_or(Ok(()), |timeout| positive(name, timeout))?;
         }
+        #[cfg(feature = "rustls-no-provider")]
+        self.tls.validate()?;
         Ok(())
     }
 

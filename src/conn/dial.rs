@@ -31,7 +31,10 @@ pub(crate) enum DialErrorKind {
     Resolve,
     /// No address took the connection.
     Connect,
-    /// The deadline passed in this phase: `Resolve` or `Connect`.
+    /// The server took the connection, and TLS over it failed.
+    #[cfg_attr(not(feature = "rustls-no-provider"), expect(dead_code, reason = "there is none"))]
+    Tls,
+    /// The deadline passed in this phase: `Resolve`, `Connect` or `Tls`.
     Timeout(Phase),
 }
 
@@ -45,6 +48,7 @@ impl DialError {
         match self.kind {
             DialErrorKind::Resolve => Phase::Resolve,
             DialErrorKind::Connect => Phase::Connect,
+            DialErrorKind::Tls => Phase::Tls,
             DialErrorKind::Timeout(phase) => phase,
         }
     }
@@ -54,7 +58,7 @@ impl DialError {
         (self.message, self.source)
     }
 
-    fn new(kind: DialErrorKind, message: String, source: Option<io::Error>) -> Self {
+    pub(super) fn new(kind: DialErrorKind, message: String, source: Option<io::Error>) -> Self {
         Self { kind, message, source: source.map(BoxError::from) }
     }
 }

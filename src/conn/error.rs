@@ -1,7 +1,9 @@
 //! [`ExchangeError`]: what went wrong on a connection, and how far the request had come.
 
+use std::borrow::Cow;
 use std::io;
 
+use super::tls::is_tls_fault;
 use crate::error::{BoxError, Phase};
 use crate::proto::h1::{BodyLengthError, EncodeError, ProtocolError};
 
@@ -46,6 +48,13 @@ impl ExchangeErrorKind {
     }
 }
 
+impl ExchangeErrorKind {
+    /// Whether it is TLS that failed.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Self::Io(error) if is_tls_fault(error))
+    }
+}
+
 impl From<BodyLengthError> for ExchangeErrorKind {
     fn from(error: BodyLengthError) -> Self {
         Self::Body(error.into())
@@ -59,8 +68,16 @@ impl From<ProtocolError> for ExchangeErrorKind {
 }
 
 impl ExchangeError {
-    /// What failed, and in which step. It does not say what the cause says.
-    pub(crate) fn message(&self) -> &'static str {
+    /// What failed, and in which step. It does not say what the cause says, but where that is TLS:
+    /// then it says itself what is to be done.
+    pub(crate) fn message(&self) -> Cow<'static, str> {
+        match &self.kind {
+            ExchangeErrorKind::Io(fault) if is_tls_fault(fault) => fault.to_string().into(),
+            _ => self.step().into(),
+        }
+    }
+
+    fn step(&self) -> &'static str {
         use ExchangeErrorKind as Kind;
         match (&self.kind, self.phase) {
             (Kind::Timeout, Phase::Body) => "the response's body did not end in time",

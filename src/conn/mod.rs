@@ -13,6 +13,11 @@ mod error;
 mod h1;
 mod io;
 mod signal;
+#[cfg(feature = "rustls-no-provider")]
+mod tls;
+#[cfg(not(feature = "rustls-no-provider"))]
+#[path = "tls/absent.rs"]
+mod tls;
 mod tunnel;
 mod turn;
 mod upload;
@@ -31,11 +36,12 @@ pub(crate) use self::dial::{DialError, DialErrorKind, dial};
 pub(crate) use self::error::{ExchangeError, ExchangeErrorKind};
 pub(crate) use self::signal::Signal;
 use self::signal::Wakers;
+pub(crate) use self::tls::{Profiles, Tls};
 use self::turn::Turn;
 use crate::config::Steps;
 use crate::proto::h1::{Buffer, Exchange};
 pub(crate) use crate::proto::h1::{Form, HeadLimits, RequestHead};
-use crate::rt::{Liveness, Runtime, Transport};
+use crate::rt::{Liveness, Runtime, TlsInfo, Transport};
 
 /// What all connections of a pool have in common.
 #[derive(Debug)]
@@ -62,6 +68,8 @@ pub(crate) struct Conn {
     input: Buffer,
     /// Trailers that came with the last data, until the caller asks for them.
     trailers: Option<HeaderMap>,
+    /// What was agreed on, if TLS is spoken.
+    tls: Option<Box<TlsInfo>>,
     /// Of the whole exchange, the response's body included.
     deadline: Option<Instant>,
     pace: Pace,
@@ -107,6 +115,7 @@ impl Conn {
             out: Buffer::default(),
             input: Buffer::default(),
             trailers: None,
+            tls: None,
             deadline: None,
             pace: Pace::default(),
             progress: Progress::default(),
@@ -117,6 +126,16 @@ impl Conn {
             bytes_in: 0,
             bytes_out: 0,
         }
+    }
+
+    /// Asks the transport once, since it takes a system call, what was agreed on by TLS.
+    pub(crate) fn note_tls(&mut self) {
+        self.tls = self.transport.get_mut().info().tls.map(Box::new);
+    }
+
+    /// What was agreed on, if TLS is spoken.
+    pub(crate) fn tls(&self) -> Option<&TlsInfo> {
+        self.tls.as_deref()
     }
 
     /// When the connection was made.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::Pool;
 use crate::balance::Balancer;
 use crate::config::Config;
+#[cfg(feature = "rustls-no-provider")]
+use crate::config::TlsConfig;
 use crate::conn::{Buffers, ConnShared, HeadLimits};
 use crate::error::Error;
 #[cfg(any(doc, not(feature = "async-io")))]
@@ -76,6 +78,14 @@ impl Builder {
     /// [`Strategy`] says which one to choose.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.config.load_balance_strategy = strategy;
+        self
+    }
+
+    /// How `https` servers are spoken to, but those with settings [of their own](Server::tls).
+    #[cfg(feature = "rustls-no-provider")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.config.tls = tls;
         self
     }
 
@@ -212,7 +222,7 @@ impl Builder {
             max_fields: self.config.max_headers,
         };
         let conns = ConnShared { runtime, buffers, limits, steps: self.config.steps() };
-        let directory = Directory::new(Hub::new(self.config, conns, self.observer), self.balancer);
+        let directory = Directory::new(Hub::new(self.config, conns, self.observer)?, self.balancer);
         directory.add_all(self.servers)?;
         Ok(directory)
     }

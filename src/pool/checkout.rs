@@ -14,6 +14,7 @@ use super::upgraded::Upgraded;
 use crate::error::{BoxError, Error, ErrorKind, Phase};
 use crate::lockfree::lifecycle::State;
 use crate::policy::retry::is_idempotent;
+use crate::rt::TlsInfo;
 use crate::select::Select;
 use crate::server::{Server, ServerId};
 use crate::upstream::{
@@ -33,10 +34,12 @@ pub struct ConnectionInfo {
     pub uses: u32,
     /// How long ago it was made.
     pub age: Duration,
-    /// Bytes read from it.
+    /// Bytes read from it. Over TLS, as they were before they were encrypted.
     pub bytes_in: u64,
-    /// Bytes written to it.
+    /// Bytes written to it, likewise.
     pub bytes_out: u64,
+    /// What was agreed on, if TLS is spoken over it.
+    pub tls: Option<TlsInfo>,
 }
 
 pub(super) async fn checkout(directory: &Directory, select: &Select) -> Result<Checkout, Error> {
@@ -94,6 +97,7 @@ impl Checkout {
             age: self.lease.backend().hub.now().saturating_duration_since(conn.born()),
             bytes_in: conn.bytes_in(),
             bytes_out: conn.bytes_out(),
+            tls: conn.tls().cloned(),
         }
     }
 

@@ -85,7 +85,7 @@ impl<'a> Plan<'a> {
             return Ok(plan);
         }
         if select.is_absolute() {
-            plan.form = Form::Absolute;
+            plan.form = Form::Absolute { https: false };
             plan.verbatim = parts.uri.authority().is_some();
             absolute(&parts.uri)?;
             return Ok(plan);
@@ -205,15 +205,18 @@ where
     //# If the target URI includes an authority component, then a client MUST send a field value
     //# for Host that is identical to that authority component, excluding any userinfo
     //# subcomponent and its "@" delimiter
-    let authority = match plan.form {
+    let (form, authority) = match (plan.form, named(&parts.uri)) {
+        (form @ Form::Authority, named) => (form, named.unwrap_or_default()),
+        (form @ Form::Absolute { .. }, Some(named)) => (form, named),
+        (Form::Absolute { .. }, None) => {
+            (Form::Absolute { https: backend.server.is_https() }, backend.server.authority())
+        }
         // Either the URI has none, or it is that of the server.
-        Form::Origin => backend.server.authority(),
-        Form::Absolute => named(&parts.uri).unwrap_or_else(|| backend.server.authority()),
-        Form::Authority => named(&parts.uri).unwrap_or_default(),
+        (form @ Form::Origin, _) => (form, backend.server.authority()),
     };
     let head = RequestHead {
         method: &parts.method,
-        form: plan.form,
+        form,
         base_path: if plan.verbatim { "" } else { backend.server.base_path() },
         path,
         authority,
@@ -349,6 +352,7 @@ pub(super) fn failed(lease: &Lease, error: ExchangeError, unseen: bool) -> Error
     let kind = match &error.kind {
         ExchangeErrorKind::Timeout | ExchangeErrorKind::Stall => ErrorKind::Timeout,
         ExchangeErrorKind::Cut => ErrorKind::Closed,
+        kind if kind.is_tls() => ErrorKind::Tls,
         ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof => ErrorKind::Reset,
         ExchangeErrorKind::Protocol(_) => ErrorKind::Protocol,
         ExchangeErrorKind::Body(_) => ErrorKind::Body,

@@ -169,7 +169,8 @@ impl Transport for AsyncIoStream {
     }
 
     fn info(&self) -> TransportInfo {
-        TransportInfo { local: self.stream.get_ref().local_addr().ok(), peer: Some(self.peer) }
+        let local = self.stream.get_ref().local_addr().ok();
+        TransportInfo { local, peer: Some(self.peer), tls: None }
     }
 
     fn abort(&mut self) {

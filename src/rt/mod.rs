@@ -147,6 +147,20 @@ pub struct TransportInfo {
     pub local: Option<SocketAddr>,
     /// The address of the other side, where there is one.
     pub peer: Option<SocketAddr>,
+    /// What was agreed on, if TLS is spoken over it.
+    pub tls: Option<TlsInfo>,
+}
+
+/// What the two sides of a TLS connection agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsInfo {
+    /// TLS 1.3; else it is TLS 1.2.
+    pub is_1_3: bool,
+    /// The protocol that was agreed on by ALPN, if the server named one.
+    pub alpn: Option<String>,
+    /// The session is that of an earlier connection.
+    pub resumed: bool,
 }
 
 /// Where a [`Connector`] is to connect to.

@@ -245,7 +245,8 @@ impl Transport for TokioStream {
     }
 
     fn info(&self) -> TransportInfo {
-        TransportInfo { local: self.stream.local_addr().ok(), peer: Some(self.peer) }
+        let local = self.stream.local_addr().ok();
+        TransportInfo { local, peer: Some(self.peer), tls: None }
     }
 
     fn abort(&mut self) {

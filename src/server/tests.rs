@@ -24,6 +24,23 @@ fn one_ipv6_address_is_one_server_however_it_is_written() {
 }
 
 #[test]
+fn https_has_a_port_of_its_own() {
+    let server = |url| Server::new(url).expect(url);
+    for url in ["https://Api.example", "HTTPS://api.example:443/", "https://api.example:"] {
+        let api = server(url);
+        assert!(api.is_https(), "{url}");
+        assert_eq!((api.url(), api.port()), ("https://api.example", 443), "{url}");
+        assert_eq!(api.authority(), "api.example", "{url}");
+    }
+    // The port that is usual for the other scheme is none to be left out.
+    let odd = server("https://api.example:80");
+    assert_eq!((odd.authority(), odd.origin()), ("api.example:80", "https://api.example:80"));
+    let odd = server("http://api.example:443/x");
+    assert!(!odd.is_https());
+    assert_eq!((odd.authority(), odd.base_path()), ("api.example:443", "/x"));
+}
+
+#[test]
 fn a_password_is_in_no_message_wherever_it_stands() {
     let urls = [
         "http://u:secret@h",
@@ -66,7 +83,6 @@ fn junk_is_refused_with_a_reason() {
         ("localhost:8080", "invalid"),
         ("/path", "no scheme"),
         ("ftp://x", "scheme ftp"),
-        ("https://x", "TLS"),
         ("http://", "no host"),
         ("http:///path", "no host"),
         ("http://?a=b", "no host"),

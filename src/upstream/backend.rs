@@ -10,7 +10,7 @@ use super::lease::{self, Held};
 use super::tally::{CloseReason, Count, Tally};
 use crate::balance::{Latency, Load};
 use crate::config;
-use crate::conn::Signal;
+use crate::conn::{Signal, Tls};
 use crate::lockfree::ewma::Ewma;
 use crate::lockfree::gate::Gate;
 use crate::lockfree::idle::{Candidate, Slot};
@@ -28,6 +28,8 @@ const EWMA_SHIFT: u32 = 3;
 pub(crate) struct Backend {
     pub(crate) id: ServerId,
     pub(crate) server: Server,
+    /// How TLS is spoken with it, if it is.
+    pub(super) tls: Option<Tls>,
     pub(crate) gate: Gate<Box<Held>>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) tally: Tally,
@@ -44,7 +46,12 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    pub(super) fn new(id: ServerId, server: Server, directory: &Arc<Directory>) -> Arc<Self> {
+    pub(super) fn new(
+        id: ServerId,
+        server: Server,
+        tls: Option<Tls>,
+        directory: &Arc<Directory>,
+    ) -> Arc<Self> {
         let hub = directory.hub.clone();
         let gate = Gate::new(limits_of(&server, &hub.limits()), directory.words(), hub.grace);
         // An hour is 56 million ticks.
@@ -53,6 +60,7 @@ impl Backend {
         Arc::new_cyclic(|me| Self {
             id,
             server,
+            tls,
             gate,
             tally: Tally::new(),
             response_time: Ewma::new(EWMA_SHIFT),

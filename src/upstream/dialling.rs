@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::lockfree::hint::thread_hint;
 use crate::lockfree::settle::Site;
 use crate::lockfree::ticket::{Granted, Permit, Ticket};
-use crate::rt::BoxFuture;
+use crate::rt::{BoxFuture, Transport};
 
 /// A caller that dials: still in line, for a connection that comes back before the dial ends.
 pub(super) struct Dialling<'a> {
@@ -104,7 +104,7 @@ fn open(
         let limit = deadline.map_or(limit, |deadline| deadline.min(limit));
         let keep_alive = hub.config.keep_alive_timeout;
         let dialled = dial(hub.runtime(), server.host(), server.port(), keep_alive, limit).await;
-        match dialled {
+        match secured(&backend, dialled, limit).await {
             Ok(transport) => {
                 let slot = opening.permit.connected(thread_hint());
                 opening.outcome = Count::Created;
@@ -119,6 +119,18 @@ fn open(
             }
         }
     })
+}
+
+/// The connected transport, with TLS on top if that is how the server is spoken to.
+async fn secured(
+    backend: &Backend,
+    dialled: Result<Box<dyn Transport>, DialError>,
+    limit: Instant,
+) -> Result<Box<dyn Transport>, DialError> {
+    match &backend.tls {
+        Some(tls) => tls.handshake(dialled?, &backend.hub.conns, limit).await,
+        None => dialled,
+    }
 }
 
 /// A permit in use for a dial, and what is counted when that ends.
@@ -150,6 +162,7 @@ pub(super) fn dial_failed(backend: &Backend, error: DialError) -> Error {
     let kind = match error.kind() {
         DialErrorKind::Resolve => ErrorKind::Resolve,
         DialErrorKind::Connect => ErrorKind::Connect,
+        DialErrorKind::Tls => ErrorKind::Tls,
         DialErrorKind::Timeout(_) => ErrorKind::Timeout,
     };
     let phase = error.phase();

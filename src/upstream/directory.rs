@@ -8,6 +8,7 @@ use super::hub::Hub;
 use super::roster::{Entry, Roster};
 use crate::balance::{Balancer, Chooser};
 use crate::config::validate_max_connections;
+use crate::conn::Tls;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::lockfree::idle::Candidate;
@@ -86,30 +87,32 @@ impl Directory {
         for limit in servers.iter().filter_map(Server::own_limit) {
             validate_max_connections(limit)?;
         }
+        let tls: Vec<Option<Tls>> = servers
+            .iter()
+            .map(|server| self.hub.tls.of_server(server, &self.hub.config))
+            .collect::<Result<_, _>>()?;
         // A server's record is large: cells, signals, counters. One that is here already gets none;
         // the update below settles a race between two who bring the same one.
         let known: Vec<bool> = self.roster.with(|roster| {
             let places = roster.places();
             servers.iter().map(|server| places.contains_key(server.url())).collect()
         });
-        let made: Vec<Option<Arc<Backend>>> = servers
-            .iter()
-            .zip(known)
-            .map(|(server, known)| (!known).then(|| self.make(server.clone())))
-            .collect();
+        let make = |at: usize| self.make(&servers[at], tls[at].clone());
+        let made: Vec<Option<Arc<Backend>>> =
+            known.iter().enumerate().map(|(at, known)| (!known).then(|| make(at))).collect();
         let (ids, entered) = self.roster.update(|roster| {
             let (mut next, mut places) = (roster.entries().to_vec(), roster.places());
             let (mut ids, mut entered, mut is_changed) = (Vec::new(), Vec::new(), false);
-            for (server, made) in servers.iter().zip(&made) {
-                if let Some(&at) = places.get(server.url()) {
-                    let known = &mut next[at];
+            for (at, server) in servers.iter().enumerate() {
+                if let Some(&place) = places.get(server.url()) {
+                    let known = &mut next[place];
                     is_changed |= known.terms != *server.terms();
                     known.terms = server.terms().clone();
                     ids.push(known.id());
                     continue;
                 }
                 // It was here, and has been removed meanwhile.
-                let backend = made.clone().unwrap_or_else(|| self.make(server.clone()));
+                let backend = made[at].clone().unwrap_or_else(|| make(at));
                 ids.push(backend.id);
                 places.insert(server.url(), next.len());
                 next.push(Entry::new(backend.clone()));
@@ -135,10 +138,10 @@ impl Directory {
         Ok(ids)
     }
 
-    fn make(self: &Arc<Self>, server: Server) -> Arc<Backend> {
+    fn make(self: &Arc<Self>, server: &Server, tls: Option<Tls>) -> Arc<Backend> {
         // Ordering: Relaxed. The id is all that is taken; gaps do not matter.
         let id = ServerId(self.next_id.fetch_add(1, Ordering::Relaxed));
-        Backend::new(id, server, self)
+        Backend::new(id, server.clone(), tls, self)
     }
 
     /// Changes a server's weight.

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::backend::Backend;
 use super::tally::{Count, Tally};
 use crate::config::{Config, Limits};
-use crate::conn::ConnShared;
+use crate::conn::{ConnShared, Profiles};
+use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::lockfree::budget::{Budget, Terms};
 use crate::lockfree::counter::Max;
@@ -33,6 +34,8 @@ pub(crate) struct Hub {
     seed: u64,
     births: AtomicU64,
     pub(crate) conns: Arc<ConnShared>,
+    /// How TLS is spoken, where it is.
+    pub(super) tls: Profiles,
     pub(crate) total: Total<Arc<Backend>>,
     pub(crate) lifecycle: Lifecycle,
     observer: Option<Arc<dyn Observer>>,
@@ -73,9 +76,10 @@ impl Hub {
         config: Config,
         conns: ConnShared,
         observer: Option<Arc<dyn Observer>>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let limits = Limits::of(&config);
-        Self {
+        Ok(Self {
+            tls: Profiles::new(&config)?,
             idle_limits: IdleLimits::new(&config),
             seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
             births: AtomicU64::new(0),
@@ -99,7 +103,7 @@ impl Hub {
             started: AtomicBool::new(false),
             conns: Arc::new(conns),
             config,
-        }
+        })
     }
 
     /// The limits now.

@@ -66,7 +66,10 @@ impl Lease {
         let signal = backend.signal(&slot);
         let now = hub.now();
         let connect = now.saturating_duration_since(began);
-        let conn = Conn::new(transport, hub.conns.clone(), signal, now);
+        let mut conn = Conn::new(transport, hub.conns.clone(), signal, now);
+        if backend.tls.is_some() {
+            conn.note_tls();
+        }
         let loan = Loan { slot: Some(slot), connect, ..Loan::default() };
         let ends_at = hub.end_of_life();
         let held = Box::new(Held { conn, home: Arc::new(Home { backend }), ends_at, loan });

@@ -92,6 +92,20 @@ fn a_pool_without_servers_builds_and_says_so_when_asked() {
 }
 
 #[test]
+#[cfg(not(feature = "rustls-no-provider"))]
+fn a_server_with_https_is_refused_by_a_build_without_tls_which_names_the_feature() {
+    let secure = || parse("https://api.example");
+    let error = Pool::builder().server(secure()).build().expect_err("no TLS");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    for part in ["https://api.example", "the feature `rustls`"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let pool = pool_of(&[]);
+    assert_eq!(pool.add_server(secure()).expect_err("no TLS").kind(), ErrorKind::Config);
+    assert_eq!(pool.server_stats().len(), 0);
+}
+
+#[test]
 fn an_absolute_url_of_a_foreign_origin_is_refused_with_advice() {
     block_on(|| async {
         let server = support::Server::start();

@@ -29,7 +29,10 @@ pub(crate) enum Form {
     #[default]
     Origin,
     /// As a URL, to a proxy.
-    Absolute,
+    Absolute {
+        /// Its scheme is `https`: it leads to the proxy itself, which is spoken to by TLS.
+        https: bool,
+    },
     /// As a host and a port: for CONNECT, and nothing else.
     Authority,
 }
@@ -288,8 +291,8 @@ fn put_target(out: &mut Buffer, head: &RequestHead<'_>) -> Result<(), EncodeErro
     //# When making a request to a proxy, other than a CONNECT or server-wide OPTIONS request (as
     //# detailed below), a client MUST send the target URI in "absolute-form" as the
     //# request-target.
-    if head.form == Form::Absolute {
-        out.put(b"http://");
+    if let Form::Absolute { https } = head.form {
+        out.put(if https { b"https://" } else { b"http://" });
         out.put(head.authority.as_bytes());
     }
     //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2.1

@@ -218,7 +218,7 @@ impl Transport for SimStream {
     }
 
     fn info(&self) -> TransportInfo {
-        TransportInfo { local: Some(self.local), peer: Some(self.peer) }
+        TransportInfo { local: Some(self.local), peer: Some(self.peer), tls: None }
     }
 
     fn abort(&mut self) {

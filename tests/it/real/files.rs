@@ -55,11 +55,11 @@ fn lighttpd(addr: SocketAddr) -> String {
 }
 
 fn start_apache(name: &str) -> Option<Real> {
-    Real::start("apache2", name, &["-X", "-d", ".", "-f", "server.conf"], apache)
+    Real::with_files("apache2", name, &["-X", "-d", ".", "-f", "server.conf"], apache)
 }
 
 fn start_lighttpd(name: &str) -> Option<Real> {
-    Real::start("lighttpd", name, &["-D", "-f", "server.conf"], lighttpd)
+    Real::with_files("lighttpd", name, &["-D", "-f", "server.conf"], lighttpd)
 }
 
 /// Many GETs, none of which may fail.

@@ -26,7 +26,7 @@ fn start(env: &Env, mode: &str, backend: &str, more: &str) -> Option<Real> {
     };
     // Not more than the name of a directory can be.
     let name = format!("{mode}-{}-{}", more.len(), env.name);
-    Real::start("haproxy", &name, &["-db", "-f", "server.conf"], configure)
+    Real::with_files("haproxy", &name, &["-db", "-f", "server.conf"], configure)
 }
 
 fn backend(origin: &Server) -> String {

@@ -26,7 +26,7 @@ fn start(name: &str) -> Option<Real> {
 /// nginx, which passes on to `origin` what is asked for below `/echo`.
 fn start_before(name: &str, origin: &str) -> Option<Real> {
     let args = ["-p", ".", "-c", "server.conf", "-e", "error.log"];
-    Real::start("nginx", name, &args, |addr| configuration(addr, origin))
+    Real::with_files("nginx", name, &args, |addr| configuration(addr, origin))
 }
 
 fn configuration(addr: SocketAddr, origin: &str) -> String {

@@ -82,7 +82,7 @@ server.on('connect', switched('200 OK'));
 
 fn start(env: &Env, name: &str, script: &str) -> Option<Real> {
     let name = format!("{name}-{}", env.name);
-    Real::start("node", &name, &["server.conf"], |addr| {
+    Real::with_files("node", &name, &["server.conf"], |addr| {
         format!("{script}server.listen({}, '{}');", addr.port(), addr.ip())
     })
 }

@@ -6,11 +6,13 @@
     reason = "each test binary that includes this module uses a part of it"
 )]
 
+pub(crate) mod answers;
 pub(crate) mod books;
 pub(crate) mod fd;
 #[path = "../../../examples/support/join.rs"]
 pub(crate) mod join;
 pub(crate) mod load;
+pub(crate) mod process;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod sim;

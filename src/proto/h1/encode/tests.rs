@@ -202,7 +202,7 @@ fn a_target_is_a_url_where_that_is_asked_for() {
         ("?q", Method::GET, "GET http://origin/base/?q HTTP/1.1\r\n"),
         ("*", Method::OPTIONS, "OPTIONS * HTTP/1.1\r\n"),
     ] {
-        let (form, authority) = (Form::Absolute, "origin");
+        let (form, authority) = (Form::Absolute { https: false }, "origin");
         let mut head = RequestHead {
             method: &method,
             form,
@@ -217,6 +217,11 @@ fn a_target_is_a_url_where_that_is_asked_for() {
         out.clear();
         head.headers = &headers;
         request(&mut out, &head, &hint(Some(0))).unwrap();
+        assert_eq!(out.data(), format!("{line}host: other\r\n\r\n").as_bytes());
+        out.clear();
+        head.form = Form::Absolute { https: true };
+        request(&mut out, &head, &hint(Some(0))).unwrap();
+        let line = line.replace("http:", "https:");
         assert_eq!(out.data(), format!("{line}host: other\r\n\r\n").as_bytes());
     }
 }
