@@ -69,6 +69,11 @@ pub struct Config {
     /// How often at least the background work looks for expired connections. Expiry itself does
     /// not depend on it: an expired connection is never handed out. Default: 1 min.
     pub cleanup_interval: Duration,
+    /// How often background work looks for idle connections that it does not watch yet. One that
+    /// has been idle for so long is watched from the next look on: when its server closes it, or
+    /// sends what nobody asked for, it is closed at once. Default: 1 s. `None`: that is found out
+    /// when the connection is to be used, or expires.
+    pub watch_interval: Option<Duration>,
     /// The most callers that may wait for one server. Beyond it a caller is refused, or, if its
     /// priority is above that of somebody who waits, takes the place of the last of the lowest.
     /// Default: 1024.
@@ -119,6 +124,7 @@ impl Default for Config {
             request_timeout: Some(Duration::from_secs(30)),
             keep_alive_timeout: Some(Duration::from_secs(30)),
             cleanup_interval: Duration::from_secs(60),
+            watch_interval: Some(Duration::from_secs(1)),
             max_waiters: 1024,
             handoff_grace: Duration::from_millis(50),
             max_connecting: 16,
@@ -147,7 +153,8 @@ impl Config {
     /// Checks every field, and the fields against each other.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config); the message names the field, the value and what is allowed.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config); the message names the field, the value and
+    /// what is allowed.
     pub fn validate(&self) -> Result<(), Error> {
         Limits::of(self).validate(self.min_idle)?;
         in_range("max_head_size", self.max_head_size, 256, 16 << 20)?;
@@ -170,6 +177,7 @@ impl Config {
         }
         let optional = [
             ("max_lifetime", self.max_lifetime),
+            ("watch_interval", self.watch_interval),
             ("queue_timeout", self.queue_timeout),
             ("write_timeout", self.write_timeout),
             ("response_head_timeout", self.response_head_timeout),

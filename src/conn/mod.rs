@@ -16,6 +16,7 @@ mod signal;
 mod tunnel;
 mod turn;
 mod upload;
+mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

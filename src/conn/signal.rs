@@ -16,12 +16,16 @@
 //!   poll, and may use it at any time. Before our registration, the readiness it tells of is still
 //!   there when the socket is polled, and the flag is there to be looked at; after it, it wakes us.
 //!
+//! A socket that becomes ready while no task is registered wakes the watcher instead, if there is
+//! one. A task that registers in that moment is woken by its own registration (again the promise
+//! of an atomic waker), and the watcher for nothing, which does no harm.
+//!
 //! Register last instead, and a cut between the look and the registration is slept through.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use crate::sync::{AtomicBool, Ordering, TaskCell};
+use crate::sync::{AtomicBool, AtomicU64, Ordering, TaskCell};
 
 /// Shared by a connection, its socket's and its timer's wakers, and whoever may cut it.
 #[derive(Debug, Default)]
@@ -29,6 +33,20 @@ pub(crate) struct Signal {
     task: TaskCell,
     cut: AtomicBool,
     timer_fired: AtomicBool,
+    /// Whom the socket wakes while no task is registered.
+    watcher: TaskCell,
+    /// When the connection was parked that is watched now, in ticks.
+    watched: Watched,
+}
+
+/// Since when the watched connection has been idle.
+#[derive(Debug)]
+struct Watched(AtomicU64);
+
+impl Default for Watched {
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
 }
 
 impl Signal {
@@ -56,6 +74,33 @@ impl Signal {
         drop(self.task.take());
     }
 
+    /// Has `watcher` woken once when the socket stirs while nobody drives the connection. For its
+    /// only holder.
+    pub(super) fn watch(&self, watcher: &Waker) {
+        self.watcher.register(watcher);
+    }
+
+    /// The connection that was parked at this tick is watched.
+    pub(crate) fn note_watched(&self, since: u64) {
+        // Ordering: Relaxed. A note of the driver's to itself.
+        self.watched.0.store(since, Ordering::Relaxed);
+    }
+
+    /// Whether the connection that was parked at this tick is watched.
+    pub(crate) fn is_watched(&self, since: u64) -> bool {
+        // Ordering: Relaxed, as in `note_watched`.
+        self.watched.0.load(Ordering::Relaxed) == since
+    }
+
+    /// The socket is ready. It is for the task of an exchange; if there is none, the connection
+    /// may be idle, and the watcher finds out.
+    fn stir(&self) {
+        match self.task.take() {
+            Some(task) => task.wake(),
+            None => self.watcher.wake(),
+        }
+    }
+
     /// Whether the timer has fired since the last look.
     pub(super) fn take_timer_fired(&self) -> bool {
         // Ordering: Acquire pairs with the Release in `TimerWake`. The flag is cleared before the
@@ -71,11 +116,11 @@ struct IoWake(Arc<Signal>);
 
 impl Wake for IoWake {
     fn wake(self: Arc<Self>) {
-        self.0.task.wake();
+        self.0.stir();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.task.wake();
+        self.0.stir();
     }
 }
 

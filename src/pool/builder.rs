@@ -141,6 +141,8 @@ impl Builder {
     optional_setters! {
         /// See [`Config::max_lifetime`]. Default: none.
         max_lifetime,
+        /// See [`Config::watch_interval`]. Default: 1 s; `None` switches it off.
+        watch_interval,
         /// See [`Config::queue_timeout`]. Default: none.
         queue_timeout,
         /// See [`Config::write_timeout`]. Default: none.

@@ -76,6 +76,11 @@ impl Backend {
         signal.get_or_init(Arc::default).clone()
     }
 
+    /// The signal of the cell with this index, if it ever had a connection.
+    pub(super) fn signal_at(&self, index: usize) -> Option<&Arc<Signal>> {
+        self.signals.get(index)?.get()
+    }
+
     /// The servers beside this one; `None` once the pool has gone.
     pub(crate) fn directory(&self) -> Option<Arc<Directory>> {
         self.directory.upgrade()

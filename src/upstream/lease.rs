@@ -143,6 +143,21 @@ impl Lease {
         permit
     }
 
+    /// Puts a connection back that was only looked at: it is as old as it was, and counts as idle
+    /// since then.
+    pub(super) fn put_back(mut self) {
+        let parked = self.held.take().and_then(|mut held| {
+            let (slot, since) = (held.loan.slot.take()?, held.loan.parked_at?);
+            Some((held.home.clone(), Parked { slot, value: held, since }))
+        });
+        if let Some((home, parked)) = parked {
+            let backend = &*home.backend;
+            backend.hub.tally.add(Count::Parked, 1);
+            settle::check_in(backend, parked);
+            backend.hub.after_close();
+        }
+    }
+
     /// Whether the connection was open already, and not made for this loan.
     pub(crate) fn is_reused(&self) -> bool {
         self.parked_at().is_some()
