@@ -35,17 +35,31 @@ pub(crate) struct Signal {
     timer_fired: AtomicBool,
     /// Whom the socket wakes while no task is registered.
     watcher: TaskCell,
-    /// When the connection was parked that is watched now, in ticks.
-    watched: Watched,
+    notes: Notes,
 }
 
-/// Since when the watched connection has been idle.
-#[derive(Debug)]
-struct Watched(AtomicU64);
+/// What the driver knows of the connection that it watches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watched {
+    /// For how many ticks it may be idle, by what its peer has said.
+    pub(crate) keep: u64,
+    /// The tick at which it is too old.
+    pub(crate) ends_at: u64,
+}
 
-impl Default for Watched {
+/// The driver's notes to itself.
+#[derive(Debug)]
+struct Notes {
+    /// When the connection was parked that they are of, in ticks.
+    since: AtomicU64,
+    keep: AtomicU64,
+    ends_at: AtomicU64,
+}
+
+impl Default for Notes {
     fn default() -> Self {
-        Self(AtomicU64::new(u64::MAX))
+        let never = || AtomicU64::new(u64::MAX);
+        Self { since: never(), keep: never(), ends_at: never() }
     }
 }
 
@@ -81,15 +95,24 @@ impl Signal {
     }
 
     /// The connection that was parked at this tick is watched.
-    pub(crate) fn note_watched(&self, since: u64) {
-        // Ordering: Relaxed. A note of the driver's to itself.
-        self.watched.0.store(since, Ordering::Relaxed);
+    pub(crate) fn note_watched(&self, since: u64, watched: Watched) {
+        // Ordering: Relaxed, all three. There is one driver, and nobody else reads them.
+        self.notes.keep.store(watched.keep, Ordering::Relaxed);
+        self.notes.ends_at.store(watched.ends_at, Ordering::Relaxed);
+        self.notes.since.store(since, Ordering::Relaxed);
     }
 
-    /// Whether the connection that was parked at this tick is watched.
-    pub(crate) fn is_watched(&self, since: u64) -> bool {
+    /// What is known of the connection that was parked at this tick, if it is watched.
+    pub(crate) fn watched(&self, since: u64) -> Option<Watched> {
         // Ordering: Relaxed, as in `note_watched`.
-        self.watched.0.load(Ordering::Relaxed) == since
+        if self.notes.since.load(Ordering::Relaxed) != since {
+            return None;
+        }
+        Some(Watched {
+            // Ordering: as above.
+            keep: self.notes.keep.load(Ordering::Relaxed),
+            ends_at: self.notes.ends_at.load(Ordering::Relaxed),
+        })
     }
 
     /// The socket is ready. It is for the task of an exchange; if there is none, the connection

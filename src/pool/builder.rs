@@ -120,6 +120,8 @@ impl Builder {
         connect_timeout: Duration,
         /// See [`Config::cleanup_interval`]. Default: 1 min.
         cleanup_interval: Duration,
+        /// See [`Config::learn_idle_limit`]. Default: true.
+        learn_idle_limit: bool,
         /// See [`Config::max_waiters`]. Default: 1024.
         max_waiters: usize,
         /// See [`Config::handoff_grace`]. Default: 50 ms.

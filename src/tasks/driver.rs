@@ -7,7 +7,8 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::{reaper, reclaim, watch};
+use super::watch::{self, Swept};
+use super::{reaper, reclaim};
 use crate::rt::{Background, BoxFuture, Sleep};
 use crate::sync::Ordering;
 use crate::upstream::{Directory, Hub};
@@ -144,7 +145,11 @@ impl<'a> Work<'a> {
         };
         if self.watch_at.is_none_or(|at| at <= self.hub.now()) {
             let directory = self.directory.upgrade();
-            self.watch_at = directory.and_then(|known| watch::sweep(&known, interval));
+            let swept = directory.and_then(|known| watch::sweep(&known, interval));
+            if let Some(Swept { retires, .. }) = swept {
+                self.sweep_at = self.sweep_at.min(self.hub.at(retires, self.hub.now()));
+            }
+            self.watch_at = swept.map(|swept| swept.again);
         }
     }
 

@@ -14,8 +14,10 @@ use std::task::{Poll, Wake, Waker};
 use super::backend::Backend;
 use super::hub::Hub;
 use super::lease::{CloseReason, Lease};
+use crate::conn::Watched;
 use crate::lockfree::idle::Candidate;
 use crate::lockfree::settle;
+use crate::policy::reuse;
 use crate::rt::Liveness;
 use crate::sync::Ordering;
 
@@ -58,9 +60,9 @@ impl Hub {
 }
 
 impl Backend {
-    /// Whether the idle connection that was seen is watched.
-    pub(crate) fn is_watched(&self, seen: Candidate) -> bool {
-        self.signal_at(seen.index()).is_some_and(|signal| signal.is_watched(seen.since))
+    /// What is known of the idle connection that was seen, if it is watched.
+    pub(crate) fn watched(&self, seen: Candidate) -> Option<Watched> {
+        self.signal_at(seen.index())?.watched(seen.since)
     }
 
     /// Looks at the idle connection that was seen, and closes it if it is not good any more; else
@@ -73,10 +75,13 @@ impl Backend {
         let mut lease = Lease::of(parked);
         let stirred = Stirred { backend: Arc::downgrade(lease.backend()), seen };
         let watcher = Watcher { hub: Arc::downgrade(&self.hub), stirred };
+        // If it was watched, it has been closed just now.
+        let is_exact = self.watched(seen).is_some();
+        let watched = lease.terms();
         let reason = match lease.conn().watch(&Waker::from(Arc::new(watcher))) {
             Poll::Pending => {
                 if let Some(signal) = self.signal_at(seen.index()) {
-                    signal.note_watched(seen.since);
+                    signal.note_watched(seen.since, watched);
                 }
                 None
             }
@@ -85,8 +90,25 @@ impl Backend {
             Poll::Ready(Liveness::Alive | Liveness::Unknown) => None,
         };
         match reason {
-            Some(reason) => lease.close(reason),
+            Some(reason) => {
+                self.learn(seen.since, self.hub.tick(), is_exact);
+                lease.close(reason);
+            }
             None => lease.put_back(),
         }
+    }
+
+    /// Takes note of a connection that was parked at `since` and found closed `now`, in ticks.
+    #[cold]
+    pub(super) fn learn(&self, since: u64, now: u64, is_exact: bool) {
+        if self.hub.config.learn_idle_limit {
+            self.learned.closed(since, now, is_exact);
+        }
+    }
+
+    /// For how many ticks a connection may be idle `now`, by what was learned from others.
+    #[inline]
+    pub(crate) fn learned_limit(&self, now: u64) -> Option<u64> {
+        self.learned.limit(now).map(reuse::within)
     }
 }

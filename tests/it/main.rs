@@ -19,6 +19,7 @@ mod sim_budget;
 mod sim_dial;
 mod sim_expiry;
 mod sim_handoff;
+mod sim_learned;
 mod sim_limits;
 mod sim_membership;
 mod sim_own_limits;
