@@ -73,6 +73,17 @@ pub struct Config {
     /// How often at least the background work looks for expired connections. Expiry itself does
     /// not depend on it: an expired connection is never handed out. Default: 1 min.
     pub cleanup_interval: Duration,
+    /// How often background work looks for idle connections that it does not watch yet. One that
+    /// has been idle for so long is watched from the next look on: when its server closes it, or
+    /// sends what nobody asked for, it is closed at once. Default: 1 s. `None`: that is found out
+    /// when the connection is to be used, or expires.
+    pub watch_interval: Option<Duration>,
+    /// Whether to learn how long a server keeps idle connections from those that it has closed, and
+    /// to close them a moment before it does: a request that crosses its close may fail. Three
+    /// closings that agree make a limit, and ten minutes without one make it forgotten. Background
+    /// work learns the age at which they come; without, the age at which they are found closed.
+    /// Default: true.
+    pub learn_idle_limit: bool,
     /// The most callers that may wait for one server. Beyond it a caller is refused, or, if its
     /// priority is above that of somebody who waits, takes the place of the last of the lowest.
     /// Default: 1024.
@@ -127,6 +138,8 @@ impl Default for Config {
             request_timeout: Some(Duration::from_secs(30)),
             keep_alive_timeout: Some(Duration::from_secs(30)),
             cleanup_interval: Duration::from_secs(60),
+            watch_interval: Some(Duration::from_secs(1)),
+            learn_idle_limit: true,
             max_waiters: 1024,
             handoff_grace: Duration::from_millis(50),
             max_connecting: 16,
@@ -181,6 +194,7 @@ impl Config {
         }
         let optional = [
             ("max_lifetime", self.max_lifetime),
+            ("watch_interval", self.watch_interval),
             ("queue_timeout", self.queue_timeout),
             ("write_timeout", self.write_timeout),
             ("response_head_timeout", self.response_head_timeout),

@@ -21,6 +21,7 @@ mod tls;
 mod tunnel;
 mod turn;
 mod upload;
+mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,8 +35,8 @@ pub(crate) use self::buffers::Buffers;
 use self::clock::Pace;
 pub(crate) use self::dial::{DialError, DialErrorKind, dial};
 pub(crate) use self::error::{ExchangeError, ExchangeErrorKind};
-pub(crate) use self::signal::Signal;
 use self::signal::Wakers;
+pub(crate) use self::signal::{Signal, Watched};
 pub(crate) use self::tls::{Profiles, Tls};
 use self::turn::Turn;
 use crate::config::Steps;

@@ -16,12 +16,16 @@
 //!   poll, and may use it at any time. Before our registration, the readiness it tells of is still
 //!   there when the socket is polled, and the flag is there to be looked at; after it, it wakes us.
 //!
+//! A socket that becomes ready while no task is registered wakes the watcher instead, if there is
+//! one. A task that registers in that moment is woken by its own registration (again the promise
+//! of an atomic waker), and the watcher for nothing, which does no harm.
+//!
 //! Register last instead, and a cut between the look and the registration is slept through.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use crate::sync::{AtomicBool, Ordering, TaskCell};
+use crate::sync::{AtomicBool, AtomicU64, Ordering, TaskCell};
 
 /// Shared by a connection, its socket's and its timer's wakers, and whoever may cut it.
 #[derive(Debug, Default)]
@@ -29,6 +33,34 @@ pub(crate) struct Signal {
     task: TaskCell,
     cut: AtomicBool,
     timer_fired: AtomicBool,
+    /// Whom the socket wakes while no task is registered.
+    watcher: TaskCell,
+    notes: Notes,
+}
+
+/// What the driver knows of the connection that it watches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watched {
+    /// For how many ticks it may be idle, by what its peer has said.
+    pub(crate) keep: u64,
+    /// The tick at which it is too old.
+    pub(crate) ends_at: u64,
+}
+
+/// The driver's notes to itself.
+#[derive(Debug)]
+struct Notes {
+    /// When the connection was parked that they are of, in ticks.
+    since: AtomicU64,
+    keep: AtomicU64,
+    ends_at: AtomicU64,
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        let never = || AtomicU64::new(u64::MAX);
+        Self { since: never(), keep: never(), ends_at: never() }
+    }
 }
 
 impl Signal {
@@ -56,6 +88,42 @@ impl Signal {
         drop(self.task.take());
     }
 
+    /// Has `watcher` woken once when the socket stirs while nobody drives the connection. For its
+    /// only holder.
+    pub(super) fn watch(&self, watcher: &Waker) {
+        self.watcher.register(watcher);
+    }
+
+    /// The connection that was parked at this tick is watched.
+    pub(crate) fn note_watched(&self, since: u64, watched: Watched) {
+        // Ordering: Relaxed, all three. There is one driver, and nobody else reads them.
+        self.notes.keep.store(watched.keep, Ordering::Relaxed);
+        self.notes.ends_at.store(watched.ends_at, Ordering::Relaxed);
+        self.notes.since.store(since, Ordering::Relaxed);
+    }
+
+    /// What is known of the connection that was parked at this tick, if it is watched.
+    pub(crate) fn watched(&self, since: u64) -> Option<Watched> {
+        // Ordering: Relaxed, as in `note_watched`.
+        if self.notes.since.load(Ordering::Relaxed) != since {
+            return None;
+        }
+        Some(Watched {
+            // Ordering: as above.
+            keep: self.notes.keep.load(Ordering::Relaxed),
+            ends_at: self.notes.ends_at.load(Ordering::Relaxed),
+        })
+    }
+
+    /// The socket is ready. It is for the task of an exchange; if there is none, the connection
+    /// may be idle, and the watcher finds out.
+    fn stir(&self) {
+        match self.task.take() {
+            Some(task) => task.wake(),
+            None => self.watcher.wake(),
+        }
+    }
+
     /// Whether the timer has fired since the last look.
     pub(super) fn take_timer_fired(&self) -> bool {
         // Ordering: Acquire pairs with the Release in `TimerWake`. The flag is cleared before the
@@ -71,11 +139,11 @@ struct IoWake(Arc<Signal>);
 
 impl Wake for IoWake {
     fn wake(self: Arc<Self>) {
-        self.0.task.wake();
+        self.0.stir();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.task.wake();
+        self.0.stir();
     }
 }
 

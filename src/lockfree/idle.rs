@@ -104,6 +104,13 @@ pub struct Candidate {
     pub since: u64,
 }
 
+impl Candidate {
+    /// The index of its cell: see [`Slot::index`].
+    pub fn index(&self) -> usize {
+        self.index as usize
+    }
+}
+
 /// The parked connections of one server.
 pub struct Idle<T> {
     /// The first words, without a detour for a server that has no more.

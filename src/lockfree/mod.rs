@@ -38,6 +38,7 @@ pub mod gate;
 pub mod hint;
 pub mod histogram;
 pub mod idle;
+pub mod learned;
 pub mod lifecycle;
 pub mod line;
 pub mod peak_ewma;

@@ -152,6 +152,9 @@ pub struct ServerStats {
     pub connecting: u64,
     /// Callers waiting for a connection to it.
     pub waiting: u64,
+    /// How long a connection to it may be idle, by what was learned from those that it has closed,
+    /// a margin taken off; `None` if that is not known. See `Config::learn_idle_limit`.
+    pub learned_idle_limit: Option<Duration>,
     /// The average time to the head of a response, of late; zero before the first.
     pub response_time: Duration,
 }

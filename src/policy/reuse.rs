@@ -43,12 +43,16 @@ impl IdleLimits {
     }
 }
 
-/// Whether a connection that has been idle for `idle` ticks may be closed by its peer any moment,
-/// given how long the peer said that it keeps one: its close and our next request would cross. A
-/// fifth of the time, or a second if that is less, is left for the way.
-pub(crate) fn is_beyond_hint(idle: u64, hint: Duration) -> bool {
-    let margin = (hint / 5).min(Duration::from_secs(1));
-    u128::from(idle) >= hint.saturating_sub(margin).as_millis()
+/// For how many ticks a connection may be idle, if its peer is known to close it after `limit`
+/// ticks: a moment before, its close and our next request would cross. A fifth of the time, or a
+/// second if that is less, is left for the way.
+pub(crate) fn within(limit: u64) -> u64 {
+    limit - (limit / 5).min(1000)
+}
+
+/// The same for how long the peer said that it keeps one.
+pub(crate) fn within_hint(hint: Duration) -> u64 {
+    within(u64::try_from(hint.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The tick at which a connection that is made `now` is too old: as `dice` falls, up to a tenth
@@ -64,12 +68,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_s_hint_is_kept_with_a_margin() {
-        assert!(!is_beyond_hint(3999, Duration::from_secs(5)));
-        assert!(is_beyond_hint(4000, Duration::from_secs(5)));
-        assert!(!is_beyond_hint(799, Duration::from_secs(1)));
-        assert!(is_beyond_hint(800, Duration::from_secs(1)));
-        assert!(is_beyond_hint(0, Duration::ZERO));
+    fn a_peer_s_limit_is_kept_with_a_margin_of_a_fifth_up_to_a_second() {
+        let seconds = Duration::from_secs;
+        let rows = [(0, 0), (1, 800), (5, 4000), (6, 5000), (3600, 3_599_000)];
+        for (hint, kept) in rows {
+            assert_eq!(within_hint(seconds(hint)), kept, "{hint} s");
+        }
+        assert_eq!(within_hint(Duration::MAX), u64::MAX - 1000);
+        assert_eq!(within(1004), 804);
     }
 
     #[test]

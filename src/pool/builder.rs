@@ -136,6 +136,8 @@ impl Builder {
         connect_timeout: Duration,
         /// See [`Config::cleanup_interval`]. Default: 1 min.
         cleanup_interval: Duration,
+        /// See [`Config::learn_idle_limit`]. Default: true.
+        learn_idle_limit: bool,
         /// See [`Config::max_waiters`]. Default: 1024.
         max_waiters: usize,
         /// See [`Config::handoff_grace`]. Default: 50 ms.
@@ -157,6 +159,8 @@ impl Builder {
     optional_setters! {
         /// See [`Config::max_lifetime`]. Default: none.
         max_lifetime,
+        /// See [`Config::watch_interval`]. Default: 1 s; `None` switches it off.
+        watch_interval,
         /// See [`Config::queue_timeout`]. Default: none.
         queue_timeout,
         /// See [`Config::write_timeout`]. Default: none.

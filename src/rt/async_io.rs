@@ -168,6 +168,21 @@ impl Transport for AsyncIoStream {
         socket::peek(SockRef::from(self.stream.get_ref()))
     }
 
+    // The reactor asks the kernel about the state, and not about a change: what has come before the
+    // call is told, too. The next exchange finds its waker registered already, and so the system
+    // call is not one more.
+    fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<Liveness> {
+        loop {
+            if ready!(self.stream.poll_readable(cx)).is_err() {
+                return Poll::Ready(Liveness::Closed);
+            }
+            match self.try_peek() {
+                Liveness::Alive => {}
+                other => return Poll::Ready(other),
+            }
+        }
+    }
+
     fn info(&self) -> TransportInfo {
         let local = self.stream.get_ref().local_addr().ok();
         TransportInfo { local, peer: Some(self.peer), tls: None }

@@ -21,6 +21,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_io::{AsyncRead, AsyncWrite};
@@ -129,6 +130,16 @@ pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// Looks, without consuming anything and without waiting, whether the connection is still
     /// good for another request.
     fn try_peek(&mut self) -> Liveness;
+
+    /// Looks as [`try_peek`](Transport::try_peek) does, and watches a connection that is quiet.
+    ///
+    /// `Pending` promises that the task is woken once there is something to read, or the peer has
+    /// closed. `Ready` is what the look showed; if that is [`Liveness::Alive`] or
+    /// [`Liveness::Unknown`], nobody is woken, and the pool looks again after a while: that is the
+    /// default. A waker that was left by `poll_read` may be forgotten, and the other way round.
+    fn poll_peek(&mut self, _: &mut Context<'_>) -> Poll<Liveness> {
+        Poll::Ready(self.try_peek())
+    }
 
     /// Facts about the connection.
     fn info(&self) -> TransportInfo {

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use socket2::SockRef;
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, Interest, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -242,6 +242,25 @@ impl Transport for TokioStream {
 
     fn try_peek(&mut self) -> Liveness {
         socket::peek(SockRef::from(&self.stream))
+    }
+
+    fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<Liveness> {
+        loop {
+            if ready!(self.stream.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(Liveness::Closed);
+            }
+            // Where there is nothing after all, tokio's belief in it is taken away: by `try_io`,
+            // which spares what has come since.
+            let stream = &self.stream;
+            let looked =
+                stream.try_io(Interest::READABLE, || match socket::peek(SockRef::from(stream)) {
+                    Liveness::Alive => Err(io::ErrorKind::WouldBlock.into()),
+                    other => Ok(other),
+                });
+            if let Ok(found) = looked {
+                return Poll::Ready(found);
+            }
+        }
     }
 
     fn info(&self) -> TransportInfo {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::watch::{self, Swept};
 use super::{reaper, reclaim};
 use crate::rt::{Background, BoxFuture, Sleep};
 use crate::sync::Ordering;
@@ -83,6 +84,8 @@ struct Work<'a> {
     errands: Vec<Errand>,
     sleep: Pin<Box<dyn Sleep>>,
     sweep_at: Instant,
+    /// When to look for idle connections to watch; `None` if nothing is open.
+    watch_at: Option<Instant>,
     /// How often in a row the sleep ended before its time.
     early: u32,
 }
@@ -97,7 +100,8 @@ impl<'a> Work<'a> {
         hub.driven.store(true, Ordering::Release);
         let sweep_at = hub.now() + hub.config.cleanup_interval;
         let sleep = hub.runtime().timer().sleep_until(sweep_at);
-        Self { hub, directory, errands: Vec::new(), sleep, sweep_at, early: 0 }
+        let watch_at = None;
+        Self { hub, directory, errands: Vec::new(), sleep, sweep_at, watch_at, early: 0 }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -108,6 +112,8 @@ impl<'a> Work<'a> {
                 return Poll::Ready(());
             }
             self.run_errands(cx);
+            watch::look(self.hub);
+            self.watch();
             let next = self.next();
             self.sleep.as_mut().reset(next);
             if self.sleep.as_mut().poll(cx).is_pending() {
@@ -132,6 +138,21 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Watches what is idle, if it is time to.
+    fn watch(&mut self) {
+        let Some(interval) = self.hub.config.watch_interval else {
+            return;
+        };
+        if self.watch_at.is_none_or(|at| at <= self.hub.now()) {
+            let directory = self.directory.upgrade();
+            let swept = directory.and_then(|known| watch::sweep(&known, interval));
+            if let Some(Swept { retires, .. }) = swept {
+                self.sweep_at = self.sweep_at.min(self.hub.at(retires, self.hub.now()));
+            }
+            self.watch_at = swept.map(|swept| swept.again);
+        }
+    }
+
     fn run_errands(&mut self, cx: &mut Context<'_>) {
         while let Some(future) = self.hub.errands.pop() {
             self.errands.push(Errand { future, until: self.hub.now() + DIAL_GRACE });
@@ -142,7 +163,7 @@ impl<'a> Work<'a> {
     fn next(&self) -> Instant {
         let errands = self.errands.iter().map(|errand| errand.until);
         let look = self.hub.next_look().map(|at| self.hub.at(at, self.hub.now()));
-        errands.chain(look).fold(self.sweep_at, Instant::min)
+        errands.chain(look).chain(self.watch_at).fold(self.sweep_at, Instant::min)
     }
 }
 

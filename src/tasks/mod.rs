@@ -3,6 +3,7 @@
 mod driver;
 mod reaper;
 mod reclaim;
+mod watch;
 
 pub use self::driver::Driver;
 pub(crate) use self::driver::{arm, driver};

@@ -20,11 +20,15 @@ pub(super) fn sweep(directory: &Directory) -> Instant {
     // Not under a pin: closing may take long.
     for backend in directory.servers() {
         let mut parked = backend.gate.idle.len();
+        let learned = backend.learned_limit(tick);
         for seen in backend.gate.idle.parked() {
             let idle = tick.saturating_sub(seen.since);
-            let expires = tick.saturating_add(hub.idle_limits.expires_in(idle, parked));
-            let ends = backend.end_of_idle(seen).unwrap_or(u64::MAX);
-            let reason = if hub.idle_limits.is_expired(idle, || parked) {
+            let terms = backend.terms_of_idle(seen);
+            let by_server = terms.keep.min(learned.unwrap_or(u64::MAX)).saturating_sub(idle);
+            let by_config = hub.idle_limits.expires_in(idle, parked);
+            let expires = tick.saturating_add(by_config.min(by_server));
+            let ends = terms.ends_at;
+            let reason = if tick >= expires {
                 CloseReason::Idle
             } else if tick >= ends {
                 CloseReason::Lifetime

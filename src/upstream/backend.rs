@@ -14,6 +14,7 @@ use crate::conn::{Signal, Tls};
 use crate::lockfree::ewma::Ewma;
 use crate::lockfree::gate::Gate;
 use crate::lockfree::idle::{Candidate, Slot};
+use crate::lockfree::learned::Learned;
 use crate::lockfree::peak_ewma::{PeakEwma, TICK};
 use crate::lockfree::permits::Limits;
 use crate::lockfree::segments::Segments;
@@ -39,6 +40,8 @@ pub(crate) struct Backend {
     pub(super) response_peak: PeakEwma,
     /// The recent peak of the time to connect.
     pub(super) connect_peak: PeakEwma,
+    /// How long it keeps idle connections.
+    pub(super) learned: Learned,
     /// One for each cell, made with its first connection: by them connections are cut.
     signals: Segments<OnceLock<Arc<Signal>>, 64>,
     directory: Weak<Directory>,
@@ -66,6 +69,7 @@ impl Backend {
             response_time: Ewma::new(EWMA_SHIFT),
             response_peak: PeakEwma::new(decay),
             connect_peak: PeakEwma::new(decay),
+            learned: Learned::new(),
             signals: Segments::new(),
             directory: Arc::downgrade(directory),
             me: me.clone(),
@@ -82,6 +86,11 @@ impl Backend {
     pub(super) fn signal(&self, slot: &Slot) -> Arc<Signal> {
         let signal = self.signals.get_or_make(slot.index(), |_| OnceLock::new());
         signal.get_or_init(Arc::default).clone()
+    }
+
+    /// The signal of the cell with this index, if it ever had a connection.
+    pub(super) fn signal_at(&self, index: usize) -> Option<&Arc<Signal>> {
+        self.signals.get(index)?.get()
     }
 
     /// The servers beside this one; `None` once the pool has gone.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::tally::{Count, Tally};
+use super::watch::Stirred;
 use crate::config::{Config, Limits};
 use crate::conn::{ConnShared, Profiles};
 use crate::error::Error;
@@ -50,6 +51,10 @@ pub(crate) struct Hub {
     start: Instant,
     /// Work left behind by callers who have gone, for the driver.
     pub(crate) errands: Queue<BoxFuture<'static, ()>>,
+    /// Idle connections whose sockets have stirred, for the driver.
+    pub(super) stirred: Queue<Stirred>,
+    /// Whether the driver has nothing to watch, and is to be told of the next dial.
+    resting: AtomicBool,
     /// The driver's task, if there is a driver.
     pub(crate) driver: TaskCell,
     /// Whether a driver is at work: else nothing is left to it.
@@ -95,6 +100,8 @@ impl Hub {
             first_tick: conns.runtime.timer().coarse_millis().unwrap_or(0),
             start: conns.runtime.timer().now(),
             errands: Queue::new(),
+            stirred: Queue::new(),
+            resting: AtomicBool::new(false),
             driver: TaskCell::new(),
             driven: CachePadded::new(AtomicBool::new(false)),
             look_at: AtomicU64::new(u64::MAX),
@@ -221,6 +228,24 @@ impl Hub {
         {
             start();
         }
+        // Ordering: AcqRel, see `rests`.
+        if self.resting.swap(false, Ordering::AcqRel) {
+            self.driver.wake();
+        }
+    }
+
+    /// Whether nothing is open. If so, the next dial wakes the driver.
+    pub(crate) fn rests(&self) -> bool {
+        // Ordering: AcqRel, and a read-modify-write, so that it has a place in the word's order: a
+        // dial that comes after it finds it set; one that came before has its permit, which the
+        // look at the total then sees.
+        self.resting.swap(true, Ordering::AcqRel);
+        let rests = self.total.in_use() == 0;
+        if !rests {
+            // Ordering: as above. The caller comes back by itself.
+            self.resting.swap(false, Ordering::AcqRel);
+        }
+        rests
     }
 
     /// Leaves something to the driver. Without one, it is dropped.
@@ -272,6 +297,9 @@ impl Hub {
         // Ordering: AcqRel, see `leave`.
         self.driven.swap(false, Ordering::AcqRel);
         self.drop_errands();
+        while let Some(stirred) = self.stirred.pop() {
+            drop(stirred);
+        }
         self.lifecycle.notify();
     }
 

@@ -8,7 +8,7 @@ use super::backend::Backend;
 use super::hub::Hub;
 pub(crate) use super::tally::CloseReason;
 use super::tally::Count;
-use crate::conn::Conn;
+use crate::conn::{Conn, Watched};
 use crate::lockfree::idle::{Candidate, Parked, Slot};
 use crate::lockfree::settle;
 use crate::lockfree::ticket::Permit;
@@ -98,7 +98,8 @@ impl Lease {
         let idle = now.saturating_sub(since);
         let hint = self.conn_ref().peer_keep_alive();
         if backend.hub.idle_limits.is_expired(idle, parked)
-            || hint.is_some_and(|hint| reuse::is_beyond_hint(idle, hint))
+            || hint.is_some_and(|hint| idle >= reuse::within_hint(hint))
+            || backend.learned_limit(now).is_some_and(|limit| idle >= limit)
         {
             self.held_mut().loan.close = Some(CloseReason::Idle);
             return Err(CloseReason::Idle);
@@ -107,7 +108,15 @@ impl Lease {
             self.held_mut().loan.close = Some(CloseReason::Lifetime);
             return Err(CloseReason::Lifetime);
         }
-        self.look().map_or(Ok(()), Err)
+        match self.look() {
+            None => self.backend().learned.survived(idle),
+            Some(reason) => {
+                // It was closed at this age, or before.
+                self.backend().learn(since, now, false);
+                return Err(reason);
+            }
+        }
+        Ok(())
     }
 
     /// Looks whether a quiet connection is still good; if not, it says why, and the lease closes
@@ -144,6 +153,27 @@ impl Lease {
         let permit = settle::renew(&*home.backend, slot);
         home.backend.hub.after_close();
         permit
+    }
+
+    /// Puts a connection back that was only looked at: it is as old as it was, and counts as idle
+    /// since then.
+    pub(super) fn put_back(mut self) {
+        let parked = self.held.take().and_then(|mut held| {
+            let (slot, since) = (held.loan.slot.take()?, held.loan.parked_at?);
+            Some((held.home.clone(), Parked { slot, value: held, since }))
+        });
+        if let Some((home, parked)) = parked {
+            let backend = &*home.backend;
+            backend.hub.tally.add(Count::Parked, 1);
+            settle::check_in(backend, parked);
+            backend.hub.after_close();
+        }
+    }
+
+    /// By what it is retired while it is idle.
+    pub(super) fn terms(&self) -> Watched {
+        let keep = self.conn_ref().peer_keep_alive().map_or(u64::MAX, reuse::within_hint);
+        Watched { keep, ends_at: self.held().ends_at }
     }
 
     /// Whether the connection was open already, and not made for this loan.
@@ -316,10 +346,16 @@ impl Backend {
         Some(found)
     }
 
-    /// The tick at which the idle connection that was seen will be too old.
-    pub(crate) fn end_of_idle(&self, seen: Candidate) -> Option<u64> {
-        self.hub.config.max_lifetime?;
-        self.inspect(seen, |held| held.ends_at)
+    /// By what the idle connection that was seen is retired, as far as is known.
+    pub(crate) fn terms_of_idle(&self, seen: Candidate) -> Watched {
+        let unknown = Watched { keep: u64::MAX, ends_at: u64::MAX };
+        self.watched(seen).unwrap_or_else(|| match self.hub.config.max_lifetime {
+            Some(_) => {
+                let ends_at = self.inspect(seen, |held| held.ends_at).unwrap_or(u64::MAX);
+                Watched { ends_at, ..unknown }
+            }
+            None => unknown,
+        })
     }
 
     /// When the idle connection that was seen was made, and how many requests it has carried.

@@ -88,6 +88,7 @@ fn stats(entry: &Entry) -> ServerStats {
         idle: server.gate.idle.len() as u64,
         connecting: u64::from(counts.connecting),
         waiting: u64::from(counts.waiting),
+        learned_idle_limit: server.learned_limit(server.hub.tick()).map(Duration::from_millis),
         response_time: server.average_response_time(),
     }
 }

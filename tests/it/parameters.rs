@@ -110,10 +110,12 @@ const PARAMETERS: [(&str, &str, Place); 16] = [
 ];
 
 /// Settings that the original did not have, and the tests that show their effects.
-const OWN: [(&str, &str); 16] = [
+const OWN: [(&str, &str); 18] = [
     ("max_lifetime", "a_connection_is_used_until_its_lifetime_ends_and_not_after"),
     ("max_requests_per_connection", "a_connection_carries_as_many_requests_as_it_may_and_no_more"),
     ("min_idle", "background_work_closes_the_surplus_first_and_the_floor_at_its_own_limit"),
+    ("learn_idle_limit", "a_pool_that_is_not_to_learn_does_not"),
+    ("watch_interval", "nothing_is_watched_if_that_is_not_wanted"),
     ("queue_timeout", "the_wait_in_line_ends_at_its_own_time"),
     ("write_timeout", "a_write_that_is_held_up_ends_at_its_own_time"),
     ("response_head_timeout", "the_wait_for_the_head_ends_at_its_own_time"),
@@ -130,17 +132,19 @@ const OWN: [(&str, &str); 16] = [
 ];
 
 /// The suites in which the tests of the tables must be found.
-const SUITES: [&str; 11] = [
+const SUITES: [&str; 13] = [
     include_str!("limits.rs"),
     include_str!("pooling.rs"),
     include_str!("sim_balancing.rs"),
     include_str!("sim_dial.rs"),
     include_str!("sim_expiry.rs"),
     include_str!("sim_handoff.rs"),
+    include_str!("sim_learned.rs"),
     include_str!("sim_queue.rs"),
     include_str!("sim_retire.rs"),
     include_str!("sim_steps.rs"),
     include_str!("sim_timeouts.rs"),
+    include_str!("sim_watch.rs"),
     include_str!("wire.rs"),
 ];
 

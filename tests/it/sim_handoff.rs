@@ -306,6 +306,7 @@ fn the_driver_looks_as_long_as_a_grant_is_out_and_then_no_more() {
     let runtime = sim.runtime_without_background();
     let builder = builder(&sim, &[&server]).max_connections_per_server(1).runtime(runtime);
     let builder = builder.cleanup_interval(SECOND * 1_000).idle_conn_timeout(SECOND * 1_000);
+    let builder = builder.watch_interval(None);
     let (pool, mut driver) = builder.build_with_driver().unwrap();
     let polls = Arc::new(Wakes::default());
     sim.spawn({

@@ -103,6 +103,18 @@ impl SimStream {
         }
     }
 
+    /// Has the task woken when there is something to read, which may be under way.
+    fn wait_for(&mut self, arrival: Option<Instant>, cx: &mut Context<'_>) {
+        lock(&self.wire).split(self.side).0.reading = Some(cx.waker().clone());
+        if let Some(arrival) = arrival {
+            self.arrival.set_deadline(arrival);
+            if Pin::new(&mut self.arrival).poll(cx).is_ready() {
+                // The clock was moved just now.
+                cx.waker().wake_by_ref();
+            }
+        }
+    }
+
     /// Writes what there is room for. An error of `WouldBlock` is the only one that leaves the
     /// stream usable.
     fn write_now(&self, buf: &[u8]) -> io::Result<usize> {
@@ -147,14 +159,7 @@ impl AsyncRead for SimStream {
         match self.read_now(buf) {
             Ok(result) => Poll::Ready(result),
             Err(arrival) => {
-                lock(&self.wire).split(self.side).0.reading = Some(cx.waker().clone());
-                if let Some(arrival) = arrival {
-                    self.arrival.set_deadline(arrival);
-                    if Pin::new(&mut self.arrival).poll(cx).is_ready() {
-                        // The clock was moved just now.
-                        cx.waker().wake_by_ref();
-                    }
-                }
+                self.wait_for(arrival, cx);
                 Poll::Pending
             }
         }
@@ -214,6 +219,18 @@ impl Transport for SimStream {
             Found::Bytes => Liveness::Unexpected,
             Found::Nothing { .. } => Liveness::Alive,
             Found::End(_) => Liveness::Closed,
+        }
+    }
+
+    fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<Liveness> {
+        let found = lock(&self.wire).split(self.side).0.look(self.clock.now());
+        match found {
+            Found::Nothing { until } => {
+                self.wait_for(until, cx);
+                Poll::Pending
+            }
+            Found::Bytes => Poll::Ready(Liveness::Unexpected),
+            Found::End(_) => Poll::Ready(Liveness::Closed),
         }
     }
 

@@ -35,6 +35,11 @@ enum Executor {
 }
 
 impl Env {
+    /// This environment's runtime.
+    pub(crate) fn runtime(&self) -> Runtime {
+        self.runtime.clone()
+    }
+
     /// A builder with this environment's runtime.
     pub(crate) fn builder(&self) -> Builder {
         Pool::builder().runtime(self.runtime.clone())
