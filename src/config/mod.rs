@@ -147,7 +147,8 @@ impl Config {
     /// Checks every field, and the fields against each other.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config); the message names the field, the value and what is allowed.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config); the message names the field, the value and
+    /// what is allowed.
     pub fn validate(&self) -> Result<(), Error> {
         Limits::of(self).validate(self.min_idle)?;
         in_range("max_head_size", self.max_head_size, 256, 16 << 20)?;
