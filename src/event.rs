@@ -1,5 +1,8 @@
 //! [`Event`]: what happens in a pool, told as it happens to an [`Observer`].
 
+mod reason;
+
+pub use self::reason::{CloseReason, FailureCause};
 use crate::server::ServerId;
 
 /// Something that has happened in a pool.

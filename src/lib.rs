@@ -117,6 +117,7 @@
 //! | `tokio` | `Runtime::tokio`: sockets, timers and tasks of tokio |
 //! | `json` | `Body::json` and `Body::from_json` |
 //! | `tower` | `Pool` is a `tower_service::Service`: the pool as a service, below tower's layers |
+//! | `serde` | `Serialize` and `Deserialize` for [`Metrics`] and [`ServerStats`] |
 //! | `test-util` | `rt::sim`: a virtual clock, a network in memory, an executor, for tests |
 //!
 //! They are additive: none changes what another does. Without any, bring a [`Runtime::custom`].
@@ -173,6 +174,8 @@ mod policy;
 #[cfg(not(evenkeel_loom))]
 mod pool;
 #[cfg(not(evenkeel_loom))]
+pub mod prometheus;
+#[cfg(not(evenkeel_loom))]
 mod proto;
 #[cfg(not(evenkeel_loom))]
 pub mod rt;
@@ -202,11 +205,13 @@ pub use config::{TlsConfig, TlsCrypto, TlsVersion};
 #[cfg(not(evenkeel_loom))]
 pub use error::{Error, ErrorKind, Phase};
 #[cfg(not(evenkeel_loom))]
-pub use event::{Event, Observer};
+pub use event::{CloseReason, Event, FailureCause, Observer};
 #[cfg(not(evenkeel_loom))]
 pub use lockfree::histogram::Distribution;
 #[cfg(not(evenkeel_loom))]
-pub use metrics::{Destroyed, Exclusion, Explanation, Metrics, ServerReport, ServerStats, Verdict};
+pub use metrics::{
+    Destroyed, Exclusion, Explanation, Failures, Metrics, ServerReport, ServerStats, Verdict,
+};
 #[cfg(not(evenkeel_loom))]
 pub use pool::{
     Body, Builder, Checkout, ConnectionInfo, IdleInfo, LeasedBody, Pool, ResponseInfo,

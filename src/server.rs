@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 const ASCII_HINT: &str = "; write an international name in its ASCII form (xn--…)";
 
 /// Names one server of one pool. Ids are never used twice.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerId(pub(crate) u64);
 

@@ -82,6 +82,21 @@ pub(crate) struct Conn {
     uses: u32,
     bytes_in: u64,
     bytes_out: u64,
+    /// How many of them have been told.
+    told: Traffic,
+}
+
+/// Bytes read from a connection, and written to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    pub(crate) read: u64,
+    pub(crate) written: u64,
+}
+
+impl Traffic {
+    pub(crate) fn total(self) -> u64 {
+        self.read + self.written
+    }
 }
 
 /// What has happened in the current exchange that cannot be undone.
@@ -126,6 +141,7 @@ impl Conn {
             uses: 0,
             bytes_in: 0,
             bytes_out: 0,
+            told: Traffic::default(),
         }
     }
 
@@ -157,6 +173,21 @@ impl Conn {
     /// Bytes written to the transport.
     pub(crate) fn bytes_out(&self) -> u64 {
         self.bytes_out
+    }
+
+    /// What has come and gone since [`tell_traffic`](Self::tell_traffic) was called.
+    #[inline]
+    pub(crate) fn untold_traffic(&self) -> Traffic {
+        let Traffic { read, written } = self.told;
+        Traffic { read: self.bytes_in - read, written: self.bytes_out - written }
+    }
+
+    /// The same, which is then told.
+    #[inline]
+    pub(crate) fn tell_traffic(&mut self) -> Traffic {
+        let untold = self.untold_traffic();
+        self.told = Traffic { read: self.bytes_in, written: self.bytes_out };
+        untold
     }
 
     /// How long the peer said, in its last response, that it keeps an idle connection.

@@ -1,9 +1,11 @@
 //! [`Metrics`] and [`ServerStats`]: what the pool has done and is doing, as owned snapshots.
 
+mod causes;
 mod explain;
 
 use std::time::Duration;
 
+pub use self::causes::{Destroyed, Failures};
 pub use self::explain::{Exclusion, Explanation, ServerReport, Verdict};
 
 use crate::server::ServerId;
@@ -17,6 +19,7 @@ use crate::server::ServerId;
 /// - `total_connections` = `active_connections` + `idle_connections` + `connecting`
 /// - `total_requests` = `successful_requests` + `failed_requests` + `cancelled_requests` +
 ///   `in_flight`
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Metrics {
@@ -29,6 +32,8 @@ pub struct Metrics {
     pub idle_connections: u64,
     /// Connections being opened.
     pub connecting: u64,
+    /// The limit on `total_connections` now.
+    pub max_total_connections: u64,
     /// Connections made since the start.
     pub connections_created: u64,
     /// Connections closed since the start, for whatever reason.
@@ -49,12 +54,19 @@ pub struct Metrics {
     pub successful_requests: u64,
     /// Requests that ended with an error, or with a status of 500 or more.
     pub failed_requests: u64,
+    /// What they failed of.
+    pub failures: Failures,
     /// Requests that their callers gave up.
     pub cancelled_requests: u64,
     /// Requests that ran into a deadline; they are among the failed.
     pub timeouts: u64,
     /// Requests under way, until the end of the response's body.
     pub in_flight: u64,
+    /// Bytes read from connections, heads included: counted when an exchange ends, and every 64 KiB
+    /// of a long one.
+    pub bytes_in: u64,
+    /// Bytes written to connections, likewise.
+    pub bytes_out: u64,
     /// Callers waiting for a connection.
     pub waiting: u64,
     /// Callers turned away because too many waited: those refused at once, and those `shed`.
@@ -79,37 +91,8 @@ pub struct Metrics {
     pub background: bool,
 }
 
-/// Closed connections by reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Destroyed {
-    /// Idle for too long.
-    pub idle: u64,
-    /// Found closed by the peer when they were to be used again.
-    pub by_peer: u64,
-    /// The peer had sent bytes that nobody asked for.
-    pub poisoned: u64,
-    /// One side wanted it closed after the exchange, or the exchange was left unfinished.
-    pub not_reusable: u64,
-    /// They failed in use.
-    pub broken: u64,
-    /// More than `max_idle_connections` were idle.
-    pub idle_cap: u64,
-    /// Their place was needed for another server.
-    pub evicted: u64,
-    /// Their server was removed, or the pool closed.
-    pub shutdown: u64,
-    /// Discarded by their holders.
-    pub discarded: u64,
-    /// More were open than may be, since a limit had been lowered.
-    pub limit: u64,
-    /// Older than `max_lifetime`.
-    pub lifetime: u64,
-    /// They had carried `max_requests_per_connection` requests.
-    pub max_requests: u64,
-}
-
 /// A snapshot of one server.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerStats {
@@ -117,6 +100,10 @@ pub struct ServerStats {
     pub id: ServerId,
     /// Its base URL.
     pub url: String,
+    /// The name or address in it.
+    pub host: String,
+    /// The port in it, or that of the scheme.
+    pub port: u16,
     /// Its weight.
     pub weight: u32,
     /// Its tier.
@@ -129,12 +116,20 @@ pub struct ServerStats {
     pub successful_requests: u64,
     /// Requests that ended with an error, or with a status of 500 or more.
     pub failed_requests: u64,
+    /// What they failed of. Failures before a server was picked are those of the pool alone.
+    pub failures: Failures,
     /// Requests to it that their callers gave up.
     pub cancelled_requests: u64,
+    /// Bytes read from its connections: see [`Metrics::bytes_in`].
+    pub bytes_in: u64,
+    /// Bytes written to its connections.
+    pub bytes_out: u64,
     /// Connections made to it.
     pub connections_created: u64,
     /// Connections to it that were closed.
     pub connections_destroyed: u64,
+    /// Why they were closed.
+    pub destroyed: Destroyed,
     /// Loans of a connection that was open already.
     pub connections_reused: u64,
     /// Connects that failed.

@@ -12,6 +12,7 @@ use http_body::{Frame, SizeHint};
 use super::exchange;
 use super::upgraded::Upgraded;
 use crate::error::{Error, ErrorKind};
+use crate::event::FailureCause;
 use crate::upstream::{Count, Lease};
 
 /// A request's or a response's body.
@@ -42,10 +43,10 @@ impl Body {
     }
 
     /// The body of the response that is coming in over the connection.
-    pub(super) fn incoming(lease: Lease, ok: bool, attempts: u32) -> Self {
+    pub(super) fn incoming(mut lease: Lease, ok: bool, attempts: u32) -> Self {
         if lease.conn_ref().is_tunnel() {
             // The request has ended here, and well: what follows is none.
-            lease.backend().hub.count(lease.backend(), Count::Succeeded);
+            lease.end_request(Count::Succeeded);
             return Self { kind: Kind::Upgraded(Upgraded::new(lease)) };
         }
         Self { kind: Incoming::new(lease, ok, attempts).map_or(Kind::Empty, Kind::Incoming) }
@@ -300,7 +301,7 @@ enum Ended {
     /// All of it came.
     Whole,
     /// The connection failed, or the time was up.
-    Failed,
+    Failed(FailureCause),
     /// The caller dropped it.
     GivenUp,
 }
@@ -327,6 +328,7 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
         let lease = lease.borrow_mut();
         match ready!(lease.conn().poll_frame(cx)) {
             Some(Ok(frame)) => {
+                lease.count_bytes_of_long_exchange();
                 // With the last byte, not after it: the next request finds the connection.
                 if lease.conn().is_body_complete() {
                     self.finish(Ended::Whole);
@@ -335,10 +337,10 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
             }
             Some(Err(error)) => {
                 lease.mark_broken();
+                let cause = exchange::cause(&error, false);
                 let error = exchange::failed(lease, error, false);
                 let error = error.after_attempts(self.attempts);
-                exchange::count_timeout(&lease.backend().hub, &error);
-                self.finish(Ended::Failed);
+                self.finish(Ended::Failed(cause));
                 Poll::Ready(Some(Err(error)))
             }
             None => {
@@ -351,13 +353,12 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
     /// The body is over: counts, and gives the connection back.
     fn finish(&mut self, how: Ended) {
         if let Some(mut lease) = self.lease.take() {
-            let backend = lease.borrow_mut().backend();
-            let outcome = match how {
+            lease.borrow_mut().end_request(match how {
                 Ended::Whole if self.ok => Count::Succeeded,
-                Ended::Whole | Ended::Failed => Count::Failed,
+                Ended::Whole => Count::Failed(FailureCause::Status),
+                Ended::Failed(cause) => Count::Failed(cause),
                 Ended::GivenUp => Count::Cancelled,
-            };
-            backend.hub.count(backend, outcome);
+            });
         }
     }
 

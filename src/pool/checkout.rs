@@ -8,8 +8,9 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{Request, Response};
 
+use super::account::Running;
 use super::body::{Body, LeasedBody};
-use super::exchange::{self, Nth, Plan, Running};
+use super::exchange::{self, Nth, Plan};
 use super::upgraded::Upgraded;
 use crate::error::{BoxError, Error, ErrorKind, Phase};
 use crate::lockfree::lifecycle::State;
@@ -231,8 +232,9 @@ impl Checkout {
                 if attempt.broken {
                     self.lease.mark_broken();
                 }
+                running.failed(exchange::cause(&error, reused));
                 let error = exchange::failed(&self.lease, error, attempt.is_unseen());
-                let error = running.failed(error.after_attempts(1));
+                let error = error.after_attempts(1);
                 Err(if attempt.body_whole { error.with_request(parts) } else { error })
             }
         }

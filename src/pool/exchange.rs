@@ -9,13 +9,16 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, Response, StatusCode, Uri};
 
+use super::account::Sending;
 use crate::config::Steps;
 use crate::conn::{ExchangeError, ExchangeErrorKind, Form, RequestHead};
 use crate::error::{BoxError, Error, ErrorKind};
+use crate::event::FailureCause;
 use crate::policy::retry::Attempt;
+use crate::proto::h1::ProtocolError;
 use crate::select::{self, Select};
 use crate::server::{Server, ServerId, redact};
-use crate::upstream::{Backend, Count, Directory, Hub, Lease, Outcome, Wish};
+use crate::upstream::{Directory, Hub, Lease, Outcome, Wish};
 
 /// How a response came about: found in the extensions of each response of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,14 +225,13 @@ where
         authority,
         headers: &parts.headers,
     };
-    let mut sending = Sending { backend, since, ended: None };
-    backend.tally.incr(Count::Requests);
+    let mut sending = Sending::begin(backend, since);
     let mut result = conn.request(&head, body, plan.deadline, plan.steps.clone()).await;
     let now = backend.hub.now();
     let took = now.saturating_duration_since(since);
-    sending.ended = Some(result.is_ok());
     match &mut result {
         Ok(response) => {
+            sending.goes_on();
             backend.response_time.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
             backend.note(now, took, answer(response));
             let queue = match direct {
@@ -246,6 +248,7 @@ where
             drop(response.extensions_mut().insert(info));
         }
         Err(error) => {
+            sending.failed(cause(error, attempt.reused));
             if let Some(outcome) = failure(error, attempt.reused) {
                 backend.note(now, took, outcome);
             }
@@ -275,66 +278,6 @@ fn failure(error: &ExchangeError, reused: bool) -> Option<Outcome> {
     }
 }
 
-/// Counts a request of the pool, from its beginning to its end.
-pub(super) struct Running<'a> {
-    hub: &'a Hub,
-    /// `None`: it goes on, with the response's body.
-    outcome: Option<Count>,
-}
-
-impl<'a> Running<'a> {
-    pub(super) fn begin(hub: &'a Hub) -> Self {
-        hub.tally.incr(Count::Requests);
-        Self { hub, outcome: Some(Count::Cancelled) }
-    }
-
-    pub(super) fn failed(&mut self, error: Error) -> Error {
-        self.outcome = Some(Count::Failed);
-        count_timeout(self.hub, &error);
-        error
-    }
-
-    pub(super) fn goes_on(&mut self) {
-        self.outcome = None;
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        if let Some(outcome) = self.outcome {
-            self.hub.tally.incr(outcome);
-        }
-    }
-}
-
-/// Counts a request that ran into a deadline, whichever step that was.
-pub(super) fn count_timeout(hub: &Hub, error: &Error) {
-    if error.is_timeout() {
-        hub.tally.add(Count::Timeouts, 1);
-    }
-}
-
-/// Counts the end of a request at its server.
-struct Sending<'a> {
-    backend: &'a Backend,
-    since: Instant,
-    /// Whether there is a response. If so, it goes on, with that one's body.
-    ended: Option<bool>,
-}
-
-impl Drop for Sending<'_> {
-    fn drop(&mut self) {
-        match self.ended {
-            Some(true) => {}
-            Some(false) => self.backend.tally.incr(Count::Failed),
-            None => {
-                self.backend.tally.incr(Count::Cancelled);
-                self.backend.note_abandoned(self.since);
-            }
-        }
-    }
-}
-
 /// What a failed exchange means for another try.
 pub(super) fn attempt(error: &ExchangeError, reused: bool, idempotent: bool) -> Attempt {
     Attempt {
@@ -344,6 +287,24 @@ pub(super) fn attempt(error: &ExchangeError, reused: bool, idempotent: bool) -> 
         received: error.received,
         body_whole: !error.body_taken,
         idempotent,
+    }
+}
+
+/// What an exchange failed of; `reused` if its connection had been idle before.
+pub(super) fn cause(error: &ExchangeError, reused: bool) -> FailureCause {
+    match &error.kind {
+        ExchangeErrorKind::Timeout | ExchangeErrorKind::Stall => {
+            FailureCause::timeout_in(Some(error.phase))
+        }
+        ExchangeErrorKind::Cut => FailureCause::Closed,
+        ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof if reused && !error.received => {
+            FailureCause::Stale
+        }
+        ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof => FailureCause::Reset,
+        ExchangeErrorKind::Protocol(ProtocolError::Unsolicited) => FailureCause::Poisoned,
+        ExchangeErrorKind::Protocol(_) => FailureCause::Protocol,
+        ExchangeErrorKind::Body(_) => FailureCause::Body,
+        ExchangeErrorKind::Request(_) => FailureCause::Request,
     }
 }
 

@@ -1,5 +1,6 @@
 //! [`Pool`]: the handle.
 
+mod account;
 mod body;
 mod builder;
 mod checkout;

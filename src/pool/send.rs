@@ -4,9 +4,11 @@ use std::pin::pin;
 
 use http::{Request, Response};
 
+use super::account::Running;
 use super::body::Body;
-use super::exchange::{self, Nth, Plan, Running};
+use super::exchange::{self, Nth, Plan};
 use crate::error::{BoxError, Error};
+use crate::event::FailureCause;
 use crate::policy::retry::is_idempotent;
 use crate::server::ServerId;
 use crate::upstream::{Directory, Wish, acquire};
@@ -43,8 +45,9 @@ where
             Ok(lease) => lease,
             Err(error) => {
                 let safe = error.is_retry_safe() && !seen;
+                running.failed(FailureCause::of(&error));
                 let error = error.after_attempts(attempts(broken, &tried)).retry_safe(safe);
-                return Err(running.failed(error).with_request(parts));
+                return Err(error.with_request(parts));
             }
         };
         let attempts = attempts(broken, &tried) + 1;
@@ -68,8 +71,8 @@ where
                     continue;
                 }
                 let unseen = attempt.is_unseen() && !seen;
+                running.failed(exchange::cause(&error, reused));
                 let error = exchange::failed(&lease, error, unseen).after_attempts(attempts);
-                let error = running.failed(error);
                 return Err(if attempt.body_whole { error.with_request(parts) } else { error });
             }
         }

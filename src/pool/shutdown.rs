@@ -11,7 +11,7 @@ use crate::lockfree::lifecycle::State;
 use crate::lockfree::settle;
 use crate::rt::{Background, Sleep};
 use crate::sync::Ordering;
-use crate::upstream::{Backend, Count, Directory};
+use crate::upstream::{Backend, CloseReason, Count, Directory};
 
 /// How long background work that has nothing to do any more is waited for: its executor may not be
 /// running.
@@ -105,7 +105,7 @@ fn on_loan(directory: &Directory) -> u64 {
 /// Closes the pool to new calls, sends those in line away, and closes what is idle.
 fn begin(directory: &Directory) -> Begun {
     let hub = &directory.hub;
-    let closed_before = hub.tally.read().of(Count::ClosedShutdown);
+    let closed_before = hub.tally.one(Count::Closed(CloseReason::Shutdown));
     hub.lifecycle.drain();
     hub.driver.wake();
     let mut waiters_failed = 0;
@@ -116,7 +116,7 @@ fn begin(directory: &Directory) -> Begun {
     }
     let begun = Begun {
         on_loan: on_loan(directory),
-        idle_closed: hub.tally.read().of(Count::ClosedShutdown) - closed_before,
+        idle_closed: hub.tally.one(Count::Closed(CloseReason::Shutdown)) - closed_before,
         waiters_failed,
     };
     hub.after_close();

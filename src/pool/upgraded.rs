@@ -70,7 +70,9 @@ impl AsyncRead for Upgraded {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.lease.conn().poll_tunnel_read(cx, buf)
+        let read = self.lease.conn().poll_tunnel_read(cx, buf);
+        self.lease.count_bytes_of_long_exchange();
+        read
     }
 }
 
@@ -88,7 +90,9 @@ impl AsyncWrite for Upgraded {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.lease.conn().poll_tunnel_write(cx, bufs)
+        let written = self.lease.conn().poll_tunnel_write(cx, bufs);
+        self.lease.count_bytes_of_long_exchange();
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

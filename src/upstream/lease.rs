@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::hub::Hub;
-pub(crate) use super::tally::CloseReason;
 use super::tally::Count;
 use crate::conn::{Conn, Watched};
+pub(crate) use crate::event::CloseReason;
 use crate::lockfree::idle::{Candidate, Parked, Slot};
 use crate::lockfree::settle;
 use crate::lockfree::ticket::Permit;
@@ -145,11 +145,12 @@ impl Lease {
     /// Closes the connection, and keeps its permits for a new one. `None` if as many are being
     /// opened as may; then the permits are given back.
     pub(super) fn renew(mut self) -> Option<Permit<Backend>> {
+        self.count_bytes();
         let mut held = self.held.take()?;
         let slot = held.loan.slot.take()?;
         let home = held.home.clone();
         drop(held);
-        home.backend.hub.count(&home.backend, CloseReason::Broken.count());
+        home.backend.hub.count(&home.backend, Count::Closed(CloseReason::Broken));
         let permit = settle::renew(&*home.backend, slot);
         home.backend.hub.after_close();
         permit
@@ -268,6 +269,9 @@ impl Held {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if self.held.is_some() {
+            self.count_bytes();
+        }
         let Some(mut held) = self.held.take() else {
             return;
         };
@@ -305,7 +309,7 @@ fn close(backend: &Backend, mut held: Box<Held>, slot: Slot, reason: CloseReason
     }
     // The socket is closed before its permit is given to anybody.
     drop(held);
-    backend.hub.count(backend, reason.count());
+    backend.hub.count(backend, Count::Closed(reason));
     settle::close(backend, slot);
 }
 
@@ -313,7 +317,7 @@ fn close(backend: &Backend, mut held: Box<Held>, slot: Slot, reason: CloseReason
 pub(super) fn dispose_parked(backend: &Backend, held: Box<Held>, reason: CloseReason) {
     drop(held);
     backend.hub.tally.add(Count::Unparked, 1);
-    backend.hub.count(backend, reason.count());
+    backend.hub.count(backend, Count::Closed(reason));
 }
 
 /// Closes the longest idle connections while more are idle than may be.

@@ -14,6 +14,7 @@ mod resize;
 mod roster;
 mod stats;
 mod tally;
+mod traffic;
 mod watch;
 
 pub(crate) use self::acquire::{Look, Wish, acquire, acquire_from, first_look, try_acquire};

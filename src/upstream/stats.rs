@@ -6,7 +6,7 @@ use super::backend::Backend;
 use super::directory::Directory;
 use super::roster::Entry;
 use super::tally::{Count, Counted};
-use crate::metrics::{Destroyed, Metrics, ServerStats};
+use crate::metrics::{Destroyed, Failures, Metrics, ServerStats};
 use crate::sync::Ordering;
 
 impl Directory {
@@ -24,11 +24,13 @@ impl Directory {
         let active = total.saturating_sub(idle).saturating_sub(connecting);
         #[expect(clippy::cast_precision_loss, reason = "both are far below 2^52")]
         let utilization = ((active + connecting) as f64 / f64::from(hub.total.limit())).min(1.0);
+        let failures = failures(&counted);
         Metrics {
             total_connections: total,
             active_connections: active,
             idle_connections: idle,
             connecting,
+            max_total_connections: u64::from(hub.total.limit()),
             connections_created: counted.of(Count::Created),
             connections_destroyed: counted.closed(),
             destroyed: destroyed(&counted),
@@ -38,10 +40,13 @@ impl Directory {
             connects_cancelled: counted.of(Count::DialsCancelled),
             total_requests: counted.of(Count::Requests),
             successful_requests: counted.of(Count::Succeeded),
-            failed_requests: counted.of(Count::Failed),
+            failed_requests: counted.failed(),
+            failures,
             cancelled_requests: counted.of(Count::Cancelled),
-            timeouts: counted.of(Count::Timeouts),
+            timeouts: failures.timeouts(),
             in_flight: in_flight(&counted),
+            bytes_in: counted.of(Count::BytesIn),
+            bytes_out: counted.of(Count::BytesOut),
             waiting: servers.iter().map(|s| u64::from(s.gate.ledger.counts().waiting)).sum(),
             queue_full: counted.of(Count::QueueFull),
             shed: counted.of(Count::Shed),
@@ -71,15 +76,21 @@ fn stats(entry: &Entry) -> ServerStats {
     ServerStats {
         id: server.id,
         url: server.server.url().to_owned(),
+        host: server.server.host().to_owned(),
+        port: server.server.port(),
         weight: terms.weight,
         tier: terms.tier,
         tags: terms.tags.iter().map(|tag| (**tag).to_owned()).collect(),
         total_requests: counted.of(Count::Requests),
         successful_requests: counted.of(Count::Succeeded),
-        failed_requests: counted.of(Count::Failed),
+        failed_requests: counted.failed(),
+        failures: failures(&counted),
         cancelled_requests: counted.of(Count::Cancelled),
+        bytes_in: counted.of(Count::BytesIn),
+        bytes_out: counted.of(Count::BytesOut),
         connections_created: counted.of(Count::Created),
         connections_destroyed: counted.closed(),
+        destroyed: destroyed(&counted),
         connections_reused: counted.of(Count::Reused),
         connect_errors: counted.of(Count::DialErrors),
         in_flight: in_flight(&counted),
@@ -94,26 +105,16 @@ fn stats(entry: &Entry) -> ServerStats {
 }
 
 fn in_flight(counted: &Counted) -> u64 {
-    let ended = [Count::Succeeded, Count::Failed, Count::Cancelled];
-    let ended = ended.into_iter().map(|end| counted.of(end)).sum();
+    let ended = counted.of(Count::Succeeded) + counted.failed() + counted.of(Count::Cancelled);
     counted.of(Count::Requests).saturating_sub(ended)
 }
 
 fn destroyed(counted: &Counted) -> Destroyed {
-    Destroyed {
-        idle: counted.of(Count::ClosedIdle),
-        by_peer: counted.of(Count::ClosedByPeer),
-        poisoned: counted.of(Count::ClosedPoisoned),
-        not_reusable: counted.of(Count::ClosedNotReusable),
-        broken: counted.of(Count::ClosedBroken),
-        idle_cap: counted.of(Count::ClosedIdleCap),
-        evicted: counted.of(Count::ClosedEvicted),
-        shutdown: counted.of(Count::ClosedShutdown),
-        discarded: counted.of(Count::ClosedDiscarded),
-        limit: counted.of(Count::ClosedLimit),
-        lifetime: counted.of(Count::ClosedLifetime),
-        max_requests: counted.of(Count::ClosedMaxRequests),
-    }
+    Destroyed::new(|reason| counted.of(Count::Closed(reason)))
+}
+
+fn failures(counted: &Counted) -> Failures {
+    Failures::new(|cause| counted.of(Count::Failed(cause)))
 }
 
 /// The servers' averages, each as heavy as its share of the requests.
@@ -121,7 +122,7 @@ fn average(servers: &[std::sync::Arc<Backend>]) -> Duration {
     let (mut nanos, mut weight) = (0_u128, 0_u128);
     for server in servers {
         if let Some(average) = server.response_time.value() {
-            let requests = u128::from(server.tally.read().of(Count::Requests).max(1));
+            let requests = u128::from(server.tally.one(Count::Requests).max(1));
             nanos += u128::from(average) * requests;
             weight += requests;
         }

@@ -1,17 +1,15 @@
 //! What is counted, for the pool and for each server.
 
+use crate::event::{CloseReason, FailureCause};
 use crate::lockfree::counter::Striped;
 
 /// The events that are counted. What can be derived is not: see `Metrics`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
 pub(crate) enum Count {
     /// Requests begun.
     Requests,
     /// Requests that ended with a status below 500 and a whole body, or one not wanted any more.
     Succeeded,
-    /// Requests that ended with an error, or a status of 500 or more.
-    Failed,
     /// Requests given up by their callers.
     Cancelled,
     /// Connects begun.
@@ -39,70 +37,46 @@ pub(crate) enum Count {
     Shed,
     /// Grants taken back since their callers did not take them. For the pool only.
     Reclaimed,
-    /// Requests that ran into a deadline, in any phase.
-    Timeouts,
-    /// Connections closed because they had been idle for too long. The reasons for closing follow
-    /// in the order of `CloseReason`.
-    ClosedIdle,
-    ClosedByPeer,
-    ClosedPoisoned,
-    ClosedNotReusable,
-    ClosedBroken,
-    ClosedIdleCap,
-    ClosedEvicted,
-    ClosedShutdown,
-    ClosedDiscarded,
-    ClosedLimit,
-    ClosedLifetime,
-    ClosedMaxRequests,
+    /// Bytes read from connections.
+    BytesIn,
+    /// Bytes written to connections.
+    BytesOut,
+    /// Requests that ended with an error, or a status of 500 or more, by what they failed of.
+    Failed(FailureCause),
+    /// Connections closed, by the reason.
+    Closed(CloseReason),
 }
 
-const COUNTS: usize = Count::ClosedMaxRequests as usize + 1;
+/// The counters that stand for themselves.
+const PLAIN: usize = 17;
+const FAILED: usize = PLAIN;
+const CLOSED: usize = FAILED + FailureCause::ALL.len();
+const COUNTS: usize = CLOSED + CloseReason::ALL.len();
 
-/// Why a connection was closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CloseReason {
-    /// It had been idle for too long.
-    Idle,
-    /// The peer had closed it while it was idle.
-    Peer,
-    /// The peer sent bytes that nobody had asked for.
-    Poisoned,
-    /// One side wanted it closed after the exchange, or the exchange was left unfinished.
-    NotReusable,
-    /// It failed.
-    Broken,
-    /// More connections were idle than may be.
-    IdleCap,
-    /// Its permit was needed for another server.
-    Evicted,
-    /// Its server was removed, or the pool closed.
-    Shutdown,
-    /// Its holder discarded it.
-    Discarded,
-    /// More were open than may be, since a limit had been lowered.
-    Limit,
-    /// It was too old.
-    Lifetime,
-    /// It had carried as many requests as it may.
-    MaxRequests,
-}
-
-impl CloseReason {
-    pub(crate) fn count(self) -> Count {
+impl Count {
+    /// Its counter. Ends stand behind their beginnings.
+    #[inline]
+    fn place(self) -> usize {
         match self {
-            Self::Idle => Count::ClosedIdle,
-            Self::Peer => Count::ClosedByPeer,
-            Self::Poisoned => Count::ClosedPoisoned,
-            Self::NotReusable => Count::ClosedNotReusable,
-            Self::Broken => Count::ClosedBroken,
-            Self::IdleCap => Count::ClosedIdleCap,
-            Self::Evicted => Count::ClosedEvicted,
-            Self::Shutdown => Count::ClosedShutdown,
-            Self::Discarded => Count::ClosedDiscarded,
-            Self::Limit => Count::ClosedLimit,
-            Self::Lifetime => Count::ClosedLifetime,
-            Self::MaxRequests => Count::ClosedMaxRequests,
+            Self::Requests => 0,
+            Self::Succeeded => 1,
+            Self::Cancelled => 2,
+            Self::Dials => 3,
+            Self::Created => 4,
+            Self::DialErrors => 5,
+            Self::DialsCancelled => 6,
+            Self::Reused => 7,
+            Self::Parked => 8,
+            Self::Unparked => 9,
+            Self::Waits => 10,
+            Self::WaitNanos => 11,
+            Self::QueueFull => 12,
+            Self::Shed => 13,
+            Self::Reclaimed => 14,
+            Self::BytesIn => 15,
+            Self::BytesOut => 16,
+            Self::Failed(cause) => FAILED + cause as usize,
+            Self::Closed(reason) => CLOSED + reason as usize,
         }
     }
 }
@@ -118,12 +92,12 @@ impl Tally {
 
     #[inline]
     pub(crate) fn add(&self, what: Count, n: u64) {
-        self.0.add(what as usize, n);
+        self.0.add(what.place(), n);
     }
 
     #[inline]
     pub(crate) fn incr(&self, what: Count) {
-        self.0.incr(what as usize);
+        self.0.incr(what.place());
     }
 
     pub(crate) fn read(&self) -> Counted {
@@ -132,9 +106,14 @@ impl Tally {
         Counted(self.0.sums())
     }
 
+    /// One of the counters.
+    pub(crate) fn one(&self, what: Count) -> u64 {
+        self.0.sum(what.place())
+    }
+
     /// How many connections are idle, or on their way from one holder to the next.
     pub(crate) fn idle(&self) -> u64 {
-        self.0.gauge(Count::Parked as usize, Count::Unparked as usize)
+        self.0.gauge(Count::Parked.place(), Count::Unparked.place())
     }
 }
 
@@ -144,11 +123,16 @@ pub(crate) struct Counted([u64; COUNTS]);
 
 impl Counted {
     pub(crate) fn of(&self, what: Count) -> u64 {
-        self.0[what as usize]
+        self.0[what.place()]
+    }
+
+    /// Requests that failed, of whatever cause.
+    pub(crate) fn failed(&self) -> u64 {
+        self.0[FAILED..CLOSED].iter().sum()
     }
 
     /// Connections closed, for whatever reason.
     pub(crate) fn closed(&self) -> u64 {
-        self.0[Count::ClosedIdle as usize..].iter().sum()
+        self.0[CLOSED..].iter().sum()
     }
 }

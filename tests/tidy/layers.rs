@@ -4,7 +4,7 @@ use crate::source::{Source, is_word};
 
 /// The layers from the top down. A module may use those below its own line, not its siblings.
 const LAYERS: [&[&str]; 7] = [
-    &["tower", "fuzzing"],
+    &["tower", "fuzzing", "prometheus"],
     &["pool"],
     &["tasks"],
     &["upstream"],

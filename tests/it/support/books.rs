@@ -40,6 +40,9 @@ pub(crate) fn assert_balanced(metrics: &Metrics) {
         m.successful_requests + m.failed_requests + m.cancelled_requests,
         "requests = ok + failed + cancelled: {m:?}"
     );
+    assert_eq!(m.failed_requests, m.failures.total(), "failed = Σ by cause: {m:?}");
+    assert_eq!(m.timeouts, m.failures.timeouts(), "timeouts = Σ of the steps: {m:?}");
+    assert_eq!(m.connections_destroyed, m.destroyed.total(), "closed = Σ by reason: {m:?}");
     assert_eq!(
         m.total_connections,
         m.active_connections + m.idle_connections,

@@ -1,0 +1,102 @@
+//! The text format: families, samples, and what must be escaped.
+
+use std::fmt::{self, Write};
+
+/// What a family's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+}
+
+/// A name and its value.
+pub(super) type Label<'a> = (&'a str, &'a str);
+
+/// Writes families one after another.
+pub(super) struct Text<'a> {
+    out: &'a mut String,
+    /// The name of the family that is being written.
+    family: &'static str,
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn new(out: &'a mut String) -> Self {
+        Self { out, family: "" }
+    }
+
+    /// Begins a family: all of its samples follow, before the next one begins.
+    pub(super) fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> fmt::Result {
+        self.family = name;
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        };
+        writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}")
+    }
+
+    /// A sample of the family.
+    pub(super) fn sample(
+        &mut self,
+        pool: &str,
+        labels: &[Label<'_>],
+        value: impl fmt::Display,
+    ) -> fmt::Result {
+        self.line("", pool, labels, value)
+    }
+
+    fn line(
+        &mut self,
+        suffix: &str,
+        pool: &str,
+        labels: &[Label<'_>],
+        value: impl fmt::Display,
+    ) -> fmt::Result {
+        write!(self.out, "{}{suffix}", self.family)?;
+        let pool = (!pool.is_empty()).then_some(("pool", pool));
+        let mut before = '{';
+        for (name, value) in pool.iter().chain(labels) {
+            write!(self.out, "{before}{name}=\"{}\"", Escaped(value))?;
+            before = ',';
+        }
+        if before == ',' {
+            self.out.push('}');
+        }
+        writeln!(self.out, " {value}")
+    }
+}
+
+/// A label's value as it stands between quotes.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c {
+                '\\' => f.write_str("\\\\")?,
+                '"' => f.write_str("\\\"")?,
+                '\n' => f.write_str("\\n")?,
+                other => f.write_char(other)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped_and_left_out_where_there_are_none() {
+        let mut out = String::new();
+        let mut text = Text::new(&mut out);
+        text.family("a_total", Kind::Counter, "What it is.").unwrap();
+        text.sample("", &[], 1).unwrap();
+        text.sample("p\"\\\n{}é", &[("b", "c")], 0.5).unwrap();
+        let expected = "# HELP a_total What it is.\n# TYPE a_total counter\na_total 1\n\
+                        a_total{pool=\"p\\\"\\\\\\n{}é\",b=\"c\"} 0.5\n";
+        assert_eq!(out, expected);
+    }
+}
