@@ -190,11 +190,11 @@ mod upstream;
 #[cfg(not(evenkeel_loom))]
 pub use balance::{Balancer, Candidate, Candidates};
 #[cfg(not(evenkeel_loom))]
-pub use config::{Config, Limits};
+pub use config::{Config, Limits, Retry, RetryBudget};
 #[cfg(not(evenkeel_loom))]
 pub use error::{Error, ErrorKind, Phase};
 #[cfg(not(evenkeel_loom))]
-pub use event::{Event, Observer};
+pub use event::{Event, Observer, RetryReason};
 #[cfg(not(evenkeel_loom))]
 pub use lockfree::histogram::Distribution;
 #[cfg(not(evenkeel_loom))]

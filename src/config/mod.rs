@@ -2,6 +2,7 @@
 
 mod check;
 mod limits;
+mod retry;
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ pub(crate) use self::check::FOREVER;
 use self::check::{in_range, positive, refuse};
 pub use self::limits::Limits;
 pub(crate) use self::limits::validate_max_connections;
+pub use self::retry::{Retry, RetryBudget};
 use crate::error::Error;
 use crate::strategy::Strategy;
 
@@ -97,6 +99,10 @@ pub struct Config {
     /// The most fields in the head of a response, and in its trailers. Default: 512.
     /// Range: 1 to 24,576, which is what `http` has room for.
     pub max_headers: usize,
+    /// When a request is sent again, and how soon. Default: see [`Retry`].
+    pub retry: Retry,
+    /// How many retries there are at most. Default: 20 %, and 10 a second, over 10 s.
+    pub retry_budget: RetryBudget,
 }
 
 impl Default for Config {
@@ -128,6 +134,8 @@ impl Default for Config {
             seed: None,
             max_head_size: 64 * 1024,
             max_headers: 512,
+            retry: Retry::default(),
+            retry_budget: RetryBudget::default(),
         }
     }
 }
@@ -147,9 +155,12 @@ impl Config {
     /// Checks every field, and the fields against each other.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config); the message names the field, the value and what is allowed.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config); the message names the field, the value and
+    /// what is allowed.
     pub fn validate(&self) -> Result<(), Error> {
         Limits::of(self).validate(self.min_idle)?;
+        self.retry.validate()?;
+        self.retry_budget.validate()?;
         in_range("max_head_size", self.max_head_size, 256, 16 << 20)?;
         in_range("max_headers", self.max_headers, 1, 24_576)?;
         positive("max_idle_time", self.max_idle_time)?;

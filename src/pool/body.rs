@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 
 use super::exchange;
+use super::running::count_timeout;
 use super::upgraded::Upgraded;
 use crate::error::{Error, ErrorKind};
 use crate::upstream::{Count, Lease};
@@ -39,6 +40,22 @@ impl Body {
     /// A body of no bytes.
     pub fn empty() -> Self {
         Self::default()
+    }
+
+    /// Another body of the same bytes, which it shares; `None` for the body of a response, which
+    /// comes in only once.
+    ///
+    /// ```
+    /// assert!(evenkeel::Body::from("{}").try_clone().is_some());
+    /// ```
+    #[must_use]
+    pub fn try_clone(&self) -> Option<Self> {
+        let kind = match &self.kind {
+            Kind::Empty => Kind::Empty,
+            Kind::Bytes(bytes) => Kind::Bytes(bytes.clone()),
+            Kind::Incoming(_) | Kind::Upgraded(_) => return None,
+        };
+        Some(Self { kind })
     }
 
     /// The body of the response that is coming in over the connection.
@@ -331,7 +348,7 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
                 lease.mark_broken();
                 let error = exchange::failed(lease, error, false);
                 let error = error.after_attempts(self.attempts);
-                exchange::count_timeout(&lease.backend().hub, &error);
+                count_timeout(&lease.backend().hub, &error);
                 self.finish(Ended::Failed);
                 Poll::Ready(Some(Err(error)))
             }

@@ -5,8 +5,10 @@ mod builder;
 mod checkout;
 mod exchange;
 mod idle;
+mod running;
 mod send;
 mod shutdown;
+mod tries;
 mod upgraded;
 
 use std::borrow::Borrow;

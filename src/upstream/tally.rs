@@ -41,6 +41,12 @@ pub(crate) enum Count {
     Reclaimed,
     /// Requests that ran into a deadline, in any phase.
     Timeouts,
+    /// Requests sent again since a connection had gone stale. For the pool only, as the next two.
+    StaleRetries,
+    /// Requests sent again for another reason, within the budget.
+    Retries,
+    /// Requests not sent again only since the budget did not allow it.
+    RetriesRefused,
     /// Connections closed because they had been idle for too long. The reasons for closing follow
     /// in the order of `CloseReason`.
     ClosedIdle,
