@@ -3,6 +3,10 @@
 mod reason;
 
 pub use self::reason::{CloseReason, FailureCause};
+use std::time::Duration;
+
+use http::StatusCode;
+
 use crate::server::ServerId;
 
 /// Something that has happened in a pool.
@@ -25,6 +29,37 @@ pub enum Event<'a> {
         /// Its base URL.
         url: &'a str,
     },
+    /// A request is about to be sent again. It is told before the pause, if there is one.
+    #[non_exhaustive]
+    Retry {
+        /// The server at which the attempt came to nothing.
+        server: ServerId,
+        /// Its base URL.
+        url: &'a str,
+        /// Which attempt it was; the first is 1. Servers that could not be connected to count.
+        attempt: u32,
+        /// What it came to.
+        reason: RetryReason,
+        /// How long it will be before the next.
+        pause: Duration,
+    },
+}
+
+/// Why a request is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RetryReason {
+    /// A connection that had been open before was closed by the server, or had gone.
+    Stale,
+    /// A new connection broke before it took a byte of the request.
+    Unsent,
+    /// The request was sent on a new connection, and no byte of an answer came.
+    NoAnswer,
+    /// The answer has a status for which the caller wants another.
+    Status(StatusCode),
+    /// The server does not go along with `Expect: 100-continue`: the request is repeated without
+    /// it.
+    Expectation,
 }
 
 /// Is told what happens in a pool.

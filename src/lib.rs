@@ -198,14 +198,14 @@ mod upstream;
 #[cfg(not(evenkeel_loom))]
 pub use balance::{Balancer, Candidate, Candidates};
 #[cfg(not(evenkeel_loom))]
-pub use config::{Config, Limits};
+pub use config::{Config, Limits, Retry, RetryBudget};
 #[cfg(all(feature = "rustls-no-provider", not(evenkeel_loom)))]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use config::{TlsConfig, TlsCrypto, TlsVersion};
 #[cfg(not(evenkeel_loom))]
 pub use error::{Error, ErrorKind, Phase};
 #[cfg(not(evenkeel_loom))]
-pub use event::{CloseReason, Event, FailureCause, Observer};
+pub use event::{CloseReason, Event, FailureCause, Observer, RetryReason};
 #[cfg(not(evenkeel_loom))]
 pub use lockfree::histogram::Distribution;
 #[cfg(not(evenkeel_loom))]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, Steps};
+use crate::config::{Config, Retry, Steps};
 use crate::server::ServerId;
 
 /// A caller's wishes for one request: which server, how urgent, how long.
@@ -36,6 +36,8 @@ struct Rare {
     exclude: Vec<ServerId>,
     tag: Option<Tag>,
     absolute_form: bool,
+    idempotent: Option<bool>,
+    retry: Option<Retry>,
     times: Times,
 }
 
@@ -202,6 +204,23 @@ impl Select {
         self
     }
 
+    /// Whether carrying the request out twice is the same as once, whatever its method and fields
+    /// say: whether it may be repeated, once a server may have seen it. With `false` it is sent
+    /// again only where nothing of it had been sent. See [`Retry`].
+    #[must_use]
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.rare_mut().idempotent = Some(idempotent);
+        self
+    }
+
+    /// When this request is sent again, and how soon, instead of the pool's
+    /// [`retry`](crate::Config::retry). The pool's [budget](crate::RetryBudget) still holds.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.rare_mut().retry = Some(retry);
+        self
+    }
+
     /// Whether it asks for any of what few requests ask for.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
@@ -246,6 +265,16 @@ impl Select {
     /// How long connecting may take, if not as long as the pool says.
     pub(crate) fn connect(&self) -> Option<Duration> {
         self.rare.as_ref()?.times.connect
+    }
+
+    /// What the caller says about repeating the request.
+    pub(crate) fn says_idempotent(&self) -> Option<bool> {
+        self.rare.as_ref()?.idempotent
+    }
+
+    /// The caller's own policy of retries.
+    pub(crate) fn own_retry(&self) -> Option<&Retry> {
+        self.rare.as_ref()?.retry.as_ref()
     }
 
     fn rare_mut(&mut self) -> &mut Rare {

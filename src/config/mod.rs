@@ -2,6 +2,7 @@
 
 mod check;
 mod limits;
+mod retry;
 #[cfg(feature = "rustls-no-provider")]
 mod tls;
 
@@ -11,6 +12,7 @@ pub(crate) use self::check::FOREVER;
 use self::check::{in_range, positive, refuse};
 pub use self::limits::Limits;
 pub(crate) use self::limits::validate_max_connections;
+pub use self::retry::{Retry, RetryBudget};
 #[cfg(feature = "rustls-no-provider")]
 pub use self::tls::{TlsConfig, TlsCrypto, TlsVersion};
 use crate::error::Error;
@@ -112,6 +114,10 @@ pub struct Config {
     /// The most fields in the head of a response, and in its trailers. Default: 512.
     /// Range: 1 to 24,576, which is what `http` has room for.
     pub max_headers: usize,
+    /// When a request is sent again, and how soon. Default: see [`Retry`].
+    pub retry: Retry,
+    /// How many retries there are at most. Default: 20 %, and 10 a second, over 10 s.
+    pub retry_budget: RetryBudget,
     /// How `https` servers are spoken to. Default: [`TlsConfig::default`].
     #[cfg(feature = "rustls-no-provider")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
@@ -149,6 +155,8 @@ impl Default for Config {
             seed: None,
             max_head_size: 64 * 1024,
             max_headers: 512,
+            retry: Retry::default(),
+            retry_budget: RetryBudget::default(),
             #[cfg(feature = "rustls-no-provider")]
             tls: TlsConfig::default(),
         }
@@ -174,6 +182,8 @@ impl Config {
     /// what is allowed.
     pub fn validate(&self) -> Result<(), Error> {
         Limits::of(self).validate(self.min_idle)?;
+        self.retry.validate()?;
+        self.retry_budget.validate()?;
         in_range("max_head_size", self.max_head_size, 256, 16 << 20)?;
         in_range("max_headers", self.max_headers, 1, 24_576)?;
         positive("max_idle_time", self.max_idle_time)?;

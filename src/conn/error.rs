@@ -16,8 +16,6 @@ pub(crate) struct ExchangeError {
     pub(crate) sent: bool,
     /// At least one byte of the response came.
     pub(crate) received: bool,
-    /// The caller's body has given an answer: a frame, its end, or an error.
-    pub(crate) body_taken: bool,
 }
 
 #[derive(Debug)]
@@ -68,6 +66,16 @@ impl From<ProtocolError> for ExchangeErrorKind {
 }
 
 impl ExchangeError {
+    /// Whether the connection failed or was closed, or had bytes on it that nobody had asked for:
+    /// not a timeout, not the caller, and no fault of an answer.
+    pub(crate) fn is_broken(&self) -> bool {
+        match self.kind {
+            ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof => true,
+            ExchangeErrorKind::Protocol(ProtocolError::Unsolicited) => !self.sent,
+            _ => false,
+        }
+    }
+
     /// What failed, and in which step. It does not say what the cause says, but where that is TLS:
     /// then it says itself what is to be done.
     pub(crate) fn message(&self) -> Cow<'static, str> {

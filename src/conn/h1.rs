@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -31,10 +30,10 @@ impl Conn {
     /// # Cancel safety
     /// If the future is dropped before a byte was written, nothing has happened. After that the
     /// connection is not reusable.
-    pub(crate) async fn request<B>(
+    pub(crate) async fn exchange<B>(
         &mut self,
         head: &RequestHead<'_>,
-        body: Pin<&mut B>,
+        upload: &mut Upload<'_, B>,
         deadline: Option<Instant>,
         steps: Option<Box<Steps>>,
     ) -> Result<Response<()>, ExchangeError>
@@ -45,27 +44,21 @@ impl Conn {
         let attempt = Attempt(self);
         let conn = &mut *attempt.0;
         conn.pace.begin(steps);
-        conn.begin(head, &*body, deadline)?;
-        let mut upload = Upload::new(body);
-        let result = poll_fn(|cx| {
-            let result = conn.poll_response(cx, &mut upload);
-            conn.progress.body_taken = upload.taken;
-            result
-        })
-        .await;
+        conn.begin(head, upload.hint(), deadline)?;
+        let result = poll_fn(|cx| conn.poll_response(cx, upload)).await;
         match result {
-            Ok(head) => conn.accept(head, upload.data.is_some()),
+            Ok(head) => conn.accept(head, upload.has_unsent()),
             Err(kind) => {
-                let sent = conn.request_written() && upload.data.is_none();
+                let sent = conn.request_written() && !upload.has_unsent();
                 Err(conn.fail(kind, if sent { Phase::Response } else { Phase::Write }))
             }
         }
     }
 
-    fn begin<B: Body>(
+    fn begin(
         &mut self,
         head: &RequestHead<'_>,
-        body: &B,
+        body: &BodyHint,
         deadline: Option<Instant>,
     ) -> Result<(), ExchangeError> {
         self.deadline = deadline;
@@ -74,8 +67,7 @@ impl Conn {
         if !self.out.has_memory() {
             self.out = self.shared.buffers.lend();
         }
-        let body = BodyHint { ended: body.is_end_stream(), size: body.size_hint() };
-        match Exchange::start(&mut self.out, head, &body) {
+        match Exchange::start(&mut self.out, head, body) {
             Ok(exchange) => {
                 self.exchange = exchange;
                 self.uses = self.uses.saturating_add(1);
@@ -140,8 +132,8 @@ impl Conn {
                 upload.fill(cx, &mut self.exchange, &mut self.out, &mut self.turn)?
             };
             let mut more = filled == Filled::Full;
-            if !self.out.is_empty() || upload.data.is_some() {
-                match self.poll_send(&mut upload.data) {
+            if !self.out.is_empty() || upload.has_unsent() {
+                match self.poll_send(upload.unsent()) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(error)) => return Poll::Ready(self.salvage(error)),
                     Poll::Pending => more = false,
@@ -155,7 +147,7 @@ impl Conn {
                 Poll::Pending => {}
                 ready => return ready,
             }
-            let step = self.step(upload.data.is_some());
+            let step = self.step(upload.has_unsent());
             match self.wait(cx, step) {
                 // It may be an old server that does not know what it was asked.
                 Poll::Ready(Err(Failed::Stall)) if step == Step::Expect => self.exchange.proceed(),
@@ -231,11 +223,11 @@ impl Conn {
     pub(super) fn fail(&mut self, kind: Failed, phase: Phase) -> ExchangeError {
         // A connection that has failed may be kept a while by its owner, but not its caller's task.
         self.wakers.signal.forget_task();
-        let Progress { sent, received, body_taken } = self.progress;
+        let Progress { sent, received } = self.progress;
         if sent || received || !kind.spares_connection() {
             self.dead = true;
         }
-        ExchangeError { kind, phase, sent, received, body_taken }
+        ExchangeError { kind, phase, sent, received }
     }
 }
 

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf;
 
 use super::Conn;
+use super::upload::Piece;
 use crate::proto::h1::BUFFER;
 
 /// Pieces of a caller's body that one vectored write takes along.
@@ -15,16 +16,19 @@ const PIECES: usize = 16;
 impl Conn {
     /// Writes the buffer, and the piece behind it, until all of it is with the kernel, or the turn
     /// is over. The end of a chunk may be left in the buffer, to go with what follows.
-    pub(super) fn poll_send<D: Buf>(&mut self, data: &mut Option<D>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_send<D: Buf>(
+        &mut self,
+        mut data: Option<&mut Piece<D>>,
+    ) -> Poll<io::Result<()>> {
         let mut cx = Context::from_waker(&self.wakers.io);
         let mut transport = Pin::new(self.transport.get_mut().as_mut());
         loop {
-            let written = match data {
+            let written = match &data {
                 Some(piece) => {
                     let mut slices = [IoSlice::new(&[]); PIECES];
                     slices[0] = IoSlice::new(self.out.data());
                     let first = usize::from(self.out.is_empty());
-                    let count = 1 + piece.chunks_vectored(&mut slices[1..]);
+                    let count = 1 + piece.slices(&mut slices[1..]);
                     transport.as_mut().poll_write_vectored(&mut cx, &slices[first..count])
                 }
                 None if self.out.is_empty() => return Poll::Ready(Ok(())),
@@ -42,10 +46,9 @@ impl Conn {
             self.pace.progress();
             let of_buffer = n.min(self.out.len());
             self.out.consume(of_buffer);
-            if let Some(piece) = data {
+            if let Some(piece) = &mut data {
                 piece.advance((n - of_buffer).min(piece.remaining()));
-                if !piece.has_remaining() {
-                    *data = None;
+                if piece.remaining() == 0 {
                     self.exchange.end_data(&mut self.out);
                     return Poll::Ready(Ok(()));
                 }

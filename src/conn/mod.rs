@@ -39,6 +39,7 @@ use self::signal::Wakers;
 pub(crate) use self::signal::{Signal, Watched};
 pub(crate) use self::tls::{Profiles, Tls};
 use self::turn::Turn;
+pub(crate) use self::upload::Upload;
 use crate::config::Steps;
 use crate::proto::h1::{Buffer, Exchange};
 pub(crate) use crate::proto::h1::{Form, HeadLimits, RequestHead};
@@ -106,8 +107,6 @@ struct Progress {
     sent: bool,
     /// A byte of the response came.
     received: bool,
-    /// The caller's body has given an answer: a frame, its end, or an error.
-    body_taken: bool,
 }
 
 /// How much of an unwanted body is read to save the connection.

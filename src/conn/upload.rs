@@ -1,5 +1,6 @@
 //! [`Upload`]: the caller's body on its way to the wire.
 
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -9,7 +10,7 @@ use http_body::Body;
 use super::error::ExchangeErrorKind;
 use super::turn::Turn;
 use crate::error::BoxError;
-use crate::proto::h1::{BUFFER, Buffer, Exchange};
+use crate::proto::h1::{BUFFER, BodyHint, Buffer, Exchange};
 
 /// Up to here the buffer takes pieces. The rest is for the framing behind them: a buffer that has
 /// to grow is not kept.
@@ -28,15 +29,21 @@ pub(super) enum Filled {
 
 /// The caller's body and the piece of it that is being written.
 ///
-/// It lives in the request's future, not in the connection: the type of the body stays there.
-pub(super) struct Upload<'b, B: Body> {
+/// It lives in the request's future, not in the connection: the type of the body stays there, and
+/// with it what has been taken from the body, so that it can be sent again.
+pub(crate) struct Upload<'b, B: Body> {
     body: Pin<&'b mut B>,
-    /// A piece too large to be worth copying; it is written from where it is, behind the buffer.
-    pub(super) data: Option<B::Data>,
+    /// What the body said of itself before anything was taken from it.
+    hint: BodyHint,
+    piece: Option<Piece<B::Data>>,
+    /// The piece is to be sent again, before the body is asked for more.
+    again: bool,
     ended: bool,
     /// The body has given an answer, be it only that it has ended: it cannot be asked again from
     /// its beginning.
-    pub(super) taken: bool,
+    taken: bool,
+    /// All that has been taken from the body is in `piece`.
+    kept: bool,
 }
 
 impl<'b, B> Upload<'b, B>
@@ -44,9 +51,43 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    pub(super) fn new(body: Pin<&'b mut B>) -> Self {
+    pub(crate) fn new(body: Pin<&'b mut B>) -> Self {
         let ended = body.is_end_stream();
-        Self { body, data: None, ended, taken: false }
+        let hint = BodyHint { ended, size: body.size_hint() };
+        Self { body, hint, piece: None, again: false, ended, taken: false, kept: true }
+    }
+
+    /// Whether the body has given an answer.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.taken
+    }
+
+    /// Whether the whole body can be sent, though it may have been sent already: no more than one
+    /// piece has been taken from it, and that is still here.
+    pub(crate) fn is_replayable(&self) -> bool {
+        self.kept
+    }
+
+    /// Begins anew, for another attempt. The body must be [replayable](Self::is_replayable).
+    pub(crate) fn rewind(&mut self) {
+        debug_assert!(self.kept, "what is gone cannot be sent again");
+        if let Some(piece) = &mut self.piece {
+            piece.written = 0;
+            self.again = true;
+        }
+    }
+
+    pub(super) fn hint(&self) -> &BodyHint {
+        &self.hint
+    }
+
+    /// The piece, if some of it is still to be written from where it is.
+    pub(super) fn unsent(&mut self) -> Option<&mut Piece<B::Data>> {
+        self.piece.as_mut().filter(|piece| !self.again && piece.remaining() > 0)
+    }
+
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.again && self.piece.as_ref().is_some_and(|piece| piece.remaining() > 0)
     }
 
     /// Takes what the body has ready, until a piece is in hand that the buffer has no room for.
@@ -60,13 +101,19 @@ where
         out: &mut Buffer,
         turn: &mut Turn,
     ) -> Result<Filled, ExchangeErrorKind> {
+        if std::mem::take(&mut self.again) {
+            self.put(exchange, out)?;
+        }
         loop {
-            if self.data.is_some() {
+            if self.has_unsent() {
                 return Ok(Filled::Full);
             }
             if self.ended {
                 exchange.end_body(out, None)?;
                 return Ok(Filled::Done);
+            }
+            if !self.kept {
+                self.piece = None;
             }
             let Poll::Ready(frame) = self.body.as_mut().poll_frame(cx) else {
                 return Ok(Filled::Waiting);
@@ -76,7 +123,10 @@ where
                 self.ended = true;
                 continue;
             };
-            let frame = frame.map_err(|error| ExchangeErrorKind::Body(error.into()))?;
+            let frame = frame.map_err(|error| {
+                self.kept = false;
+                ExchangeErrorKind::Body(error.into())
+            })?;
             match frame.into_data() {
                 // Nothing is written of an empty piece, so it is counted here.
                 Ok(data) if !data.has_remaining() => {
@@ -85,8 +135,14 @@ where
                         return Ok(Filled::Full);
                     }
                 }
-                Ok(data) => self.put(data, exchange, out)?,
+                Ok(data) => {
+                    let piece = Piece::new(data);
+                    self.kept &= self.piece.is_none() && piece.whole;
+                    self.piece = Some(piece);
+                    self.put(exchange, out)?;
+                }
                 Err(frame) => {
+                    self.kept = false;
                     exchange.end_body(out, frame.trailers_ref())?;
                     self.ended = true;
                 }
@@ -94,27 +150,68 @@ where
         }
     }
 
-    fn put(
-        &mut self,
-        mut data: B::Data,
-        exchange: &mut Exchange,
-        out: &mut Buffer,
-    ) -> Result<(), ExchangeErrorKind> {
-        let len = data.remaining();
+    /// Puts the piece out: copied, or to be written from where it is.
+    fn put(&mut self, exchange: &mut Exchange, out: &mut Buffer) -> Result<(), ExchangeErrorKind> {
+        let Some(piece) = &mut self.piece else {
+            return Ok(());
+        };
+        let len = piece.remaining();
         exchange.begin_data(out, len as u64)?;
         // Copying a piece that fits beside the rest is cheaper than one more system call, or than
         // a vectored write, which costs the kernel more than a plain one.
         if len <= FULL.saturating_sub(out.len()) {
-            while data.has_remaining() {
-                let piece = data.chunk();
-                let n = piece.len();
-                out.put(piece);
-                data.advance(n);
+            while piece.remaining() > 0 {
+                let bytes = piece.chunk();
+                let n = bytes.len();
+                out.put(bytes);
+                piece.advance(n);
             }
             exchange.end_data(out);
-        } else {
-            self.data = Some(data);
         }
         Ok(())
+    }
+}
+
+/// A piece of a body, and how much of it has been written.
+///
+/// One that lies in a single place in memory is left as it is, so that it can be written again.
+pub(super) struct Piece<D> {
+    data: D,
+    /// How much of a whole piece has been written.
+    written: usize,
+    /// It lies in a single place; else what is written is taken off.
+    whole: bool,
+}
+
+impl<D: Buf> Piece<D> {
+    fn new(data: D) -> Self {
+        let whole = data.chunk().len() == data.remaining();
+        Self { data, written: 0, whole }
+    }
+
+    /// How much is still to be written.
+    pub(super) fn remaining(&self) -> usize {
+        self.data.remaining() - self.written
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.data.chunk()[self.written..]
+    }
+
+    /// What is to be written next, for a vectored write. How many slices that is.
+    pub(super) fn slices<'d>(&'d self, slices: &mut [IoSlice<'d>]) -> usize {
+        if !self.whole {
+            return self.data.chunks_vectored(slices);
+        }
+        slices[0] = IoSlice::new(self.chunk());
+        1
+    }
+
+    pub(super) fn advance(&mut self, n: usize) {
+        if self.whole {
+            self.written += n;
+        } else {
+            self.data.advance(n);
+        }
     }
 }

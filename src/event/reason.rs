@@ -85,7 +85,9 @@ pub enum FailureCause {
     Resolve,
     /// No connection could be made.
     Connect,
-    /// Resolving and connecting took too long.
+    /// The TLS handshake failed.
+    Tls,
+    /// Resolving, connecting and the TLS handshake took too long.
     ConnectTimeout,
     /// The server took no more of the request in time.
     WriteTimeout,
@@ -114,12 +116,13 @@ pub enum FailureCause {
 
 impl FailureCause {
     /// All of them, in the order in which they are counted.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::NoServers,
         Self::QueueFull,
         Self::QueueTimeout,
         Self::Resolve,
         Self::Connect,
+        Self::Tls,
         Self::ConnectTimeout,
         Self::WriteTimeout,
         Self::ResponseTimeout,
@@ -143,6 +146,7 @@ impl FailureCause {
             Self::QueueTimeout => "queue_timeout",
             Self::Resolve => "resolve",
             Self::Connect => "connect",
+            Self::Tls => "tls",
             Self::ConnectTimeout => "connect_timeout",
             Self::WriteTimeout => "write_timeout",
             Self::ResponseTimeout => "response_timeout",
@@ -173,6 +177,7 @@ impl FailureCause {
             ErrorKind::Request => Self::Request,
             ErrorKind::Reset => Self::Reset,
             ErrorKind::Resolve => Self::Resolve,
+            ErrorKind::Tls => Self::Tls,
             ErrorKind::Timeout => Self::timeout_in(error.phase()),
         }
     }
@@ -181,7 +186,7 @@ impl FailureCause {
     pub(crate) fn timeout_in(phase: Option<Phase>) -> Self {
         match phase {
             None | Some(Phase::Queue) => Self::QueueTimeout,
-            Some(Phase::Resolve | Phase::Connect) => Self::ConnectTimeout,
+            Some(Phase::Resolve | Phase::Connect | Phase::Tls) => Self::ConnectTimeout,
             Some(Phase::Write) => Self::WriteTimeout,
             Some(Phase::Response) => Self::ResponseTimeout,
             Some(Phase::Body) => Self::BodyTimeout,
@@ -197,6 +202,7 @@ impl FailureCause {
                 | Self::QueueTimeout
                 | Self::Resolve
                 | Self::Connect
+                | Self::Tls
                 | Self::ConnectTimeout
         )
     }

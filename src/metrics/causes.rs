@@ -86,7 +86,9 @@ counts_by! {
     resolve: Resolve,
     /// No connection could be made.
     connect: Connect,
-    /// Resolving and connecting took too long.
+    /// The TLS handshake failed.
+    tls: Tls,
+    /// Resolving, connecting and the TLS handshake took too long.
     connect_timeout: ConnectTimeout,
     /// The server took no more of the request in time.
     write_timeout: WriteTimeout,

@@ -60,6 +60,13 @@ pub struct Metrics {
     pub cancelled_requests: u64,
     /// Requests that ran into a deadline; they are among the failed.
     pub timeouts: u64,
+    /// Requests sent again within the [`RetryBudget`](crate::RetryBudget).
+    pub retries: u64,
+    /// Requests that would have been sent again, if the budget had allowed it.
+    pub retries_refused: u64,
+    /// Requests sent again since a connection that had been open before had gone: not drawn on the
+    /// budget.
+    pub stale_retries: u64,
     /// Requests under way, until the end of the response's body.
     pub in_flight: u64,
     /// Bytes read from connections, heads included: counted when an exchange ends, and every 64 KiB

@@ -1,114 +1,135 @@
-//! Whether a request that failed on its connection may be sent again.
+//! Whether a request whose attempt came to nothing may be sent again.
 //!
 //! The danger is that a request is carried out twice. It is not there if the server cannot have
-//! seen any of it; it does not matter if the method is idempotent.
+//! seen any of it; it does not matter if the request may be repeated.
 
-use http::Method;
+use http::header::{CONNECTION, EXPECT, HeaderName};
+use http::{HeaderMap, Method, StatusCode};
 
-/// What is known of a failed attempt.
+use crate::config::Retry;
+use crate::event::RetryReason;
+
+/// How an attempt ended that did not come to a good answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The connection failed or was closed; or bytes lay on it that nobody had asked for.
+    Broken,
+    /// The time of a step was up, and not that of the whole.
+    Stalled,
+    /// In any other error: the protocol's, the caller's, or the deadline of the whole.
+    Fault,
+    /// With this answer; and the server said that it closes the connection.
+    Answered(StatusCode, bool),
+}
+
+/// What is known of an attempt that has ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attempt {
-    /// The connection failed or was closed: not a timeout, not the protocol, not the caller.
-    pub(crate) broken: bool,
+    pub(crate) ended: Ended,
     /// The connection was open already, and not made for this request.
     pub(crate) reused: bool,
     /// The kernel took a byte of the request.
     pub(crate) sent: bool,
     /// A byte of the response came.
     pub(crate) received: bool,
-    /// The whole of the caller's body can still be sent.
-    pub(crate) body_whole: bool,
+    /// The whole of the caller's body can be sent.
+    pub(crate) replayable: bool,
     /// Carrying the request out twice is the same as once.
-    pub(crate) idempotent: bool,
+    pub(crate) repeatable: bool,
+    /// It was sent with `Expect: 100-continue`.
+    pub(crate) expects: bool,
 }
 
 impl Attempt {
-    /// Whether the server cannot have acted on the request.
-    pub(crate) fn is_unseen(&self) -> bool {
-        !self.sent && !self.received
-    }
-
-    /// Whether another try is the price of keeping connections, which is the pool's, and not that
-    /// of a server in trouble, which the budget of retries is for.
-    pub(crate) fn is_stale(&self) -> bool {
-        self.reused
-    }
-
-    /// Whether to send the request again, on another connection.
+    /// Why to send the request again; `None` if it must not be.
     ///
     //= https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
     //# When an inbound connection is closed prematurely, a client MAY open a
     //# new connection and automatically retransmit an aborted sequence of
     //# requests if all of those requests have idempotent methods
-    pub(crate) fn may_retry(&self) -> bool {
-        if !self.broken || self.received || !self.body_whole {
-            return false;
+    pub(crate) fn reason(&self, retry: &Retry) -> Option<RetryReason> {
+        if !self.replayable {
+            return None;
         }
-        // On a new connection, closing without an answer *is* the server's answer.
-        !self.sent || (self.reused && self.idempotent)
+        match self.ended {
+            Ended::Fault => None,
+            Ended::Answered(status, closes) => self.reason_of_answer(retry, status, closes),
+            // Whatever came was no answer to a request of which nothing was sent.
+            Ended::Broken if !self.sent && self.reused => Some(RetryReason::Stale),
+            Ended::Broken if !self.sent => Some(RetryReason::Unsent),
+            _ if self.received || !self.repeatable => None,
+            Ended::Broken if self.reused => Some(RetryReason::Stale),
+            // On a new connection, closing without an answer *is* the server's answer; unless the
+            // caller says otherwise.
+            Ended::Broken | Ended::Stalled => retry.on_no_answer.then_some(RetryReason::NoAnswer),
+        }
+    }
+
+    fn reason_of_answer(
+        &self,
+        retry: &Retry,
+        status: StatusCode,
+        closes: bool,
+    ) -> Option<RetryReason> {
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-15.5.18
+        //# A client that receives a 417 (Expectation Failed) ... SHOULD repeat that request without
+        //# a 100-continue expectation
+        if status == StatusCode::EXPECTATION_FAILED && self.expects {
+            return Some(RetryReason::Expectation);
+        }
+        if !self.repeatable {
+            return None;
+        }
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9
+        //# If the client has an outstanding request in transit, it MAY repeat that request on a new
+        //# connection.
+        if status == StatusCode::REQUEST_TIMEOUT && closes && self.reused {
+            return Some(RetryReason::Stale);
+        }
+        retry.statuses.contains(&status.as_u16()).then_some(RetryReason::Status(status))
     }
 }
 
-/// Whether carrying a request out several times has the effect of doing it once.
-///
+/// Whether another try is the price of keeping connections, which is the pool's, and not that of a
+/// server in trouble, which the budget of retries is for.
+pub(crate) fn is_free(reason: RetryReason) -> bool {
+    reason == RetryReason::Stale
+}
+
+/// Whether carrying a request out several times has the effect of doing it once. What the caller
+/// says of it counts before all else.
+pub(crate) fn is_repeatable(method: &Method, headers: &HeaderMap, says: Option<bool>) -> bool {
+    let keys = [
+        const { HeaderName::from_static("idempotency-key") },
+        const { HeaderName::from_static("x-idempotency-key") },
+    ];
+    let derived = || is_idempotent(method) || keys.iter().any(|key| headers.contains_key(key));
+    says.unwrap_or_else(derived)
+}
+
 //= https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2
 //# Of the request methods defined by this specification, PUT, DELETE, and
 //# safe request methods are idempotent.
-pub(crate) fn is_idempotent(method: &Method) -> bool {
+fn is_idempotent(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::PUT, Method::DELETE]
         .contains(method)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const STALE: Attempt = Attempt {
-        broken: true,
-        reused: true,
-        sent: true,
-        received: false,
-        body_whole: true,
-        idempotent: true,
-    };
-
-    #[test]
-    fn a_stale_connection_is_retried_for_idempotent_methods_only() {
-        assert!(STALE.may_retry());
-        assert!(!Attempt { idempotent: false, ..STALE }.may_retry());
-    }
-
-    #[test]
-    fn a_request_of_which_nothing_was_sent_is_retried_whatever_its_method() {
-        let unsent = Attempt { sent: false, idempotent: false, ..STALE };
-        assert!(unsent.may_retry() && unsent.is_unseen());
-        assert!(Attempt { reused: false, ..unsent }.may_retry());
-    }
-
-    #[test]
-    fn nothing_is_retried_after_a_byte_of_the_response() {
-        assert!(!Attempt { received: true, ..STALE }.may_retry());
-    }
-
-    #[test]
-    fn a_new_connection_that_is_closed_is_an_answer() {
-        assert!(!Attempt { reused: false, ..STALE }.may_retry());
-    }
-
-    #[test]
-    fn a_body_that_was_begun_is_not_sent_again() {
-        assert!(!Attempt { body_whole: false, ..STALE }.may_retry());
-    }
-
-    #[test]
-    fn timeouts_and_protocol_errors_are_not_retried() {
-        assert!(!Attempt { broken: false, ..STALE }.may_retry());
-    }
-
-    #[test]
-    fn post_and_patch_are_not_idempotent() {
-        assert!(is_idempotent(&Method::GET) && is_idempotent(&Method::DELETE));
-        assert!(!is_idempotent(&Method::POST) && !is_idempotent(&Method::PATCH));
-        assert!(!is_idempotent(&Method::from_bytes(b"BREW").unwrap()));
-    }
+/// Whether the server says that it closes the connection.
+pub(crate) fn closes(headers: &HeaderMap) -> bool {
+    has_token(headers, &CONNECTION, "close")
 }
+
+/// Whether the request asks for leave to send its body.
+pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
+    has_token(headers, &EXPECT, "100-continue")
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let lines = headers.get_all(name).into_iter();
+    let mut members = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    members.any(|member| member.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,16 +2,18 @@
 
 use std::borrow::BorrowMut;
 use std::fmt;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::exchange;
+use super::read::{collect, text};
 use super::upgraded::Upgraded;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::event::FailureCause;
 use crate::upstream::{Count, Lease};
 
@@ -40,6 +42,22 @@ impl Body {
     /// A body of no bytes.
     pub fn empty() -> Self {
         Self::default()
+    }
+
+    /// Another body of the same bytes, which it shares; `None` for the body of a response, which
+    /// comes in only once.
+    ///
+    /// ```
+    /// assert!(evenkeel::Body::from("{}").try_clone().is_some());
+    /// ```
+    #[must_use]
+    pub fn try_clone(&self) -> Option<Self> {
+        let kind = match &self.kind {
+            Kind::Empty => Kind::Empty,
+            Kind::Bytes(bytes) => Kind::Bytes(bytes.clone()),
+            Kind::Incoming(_) | Kind::Upgraded(_) => return None,
+        };
+        Some(Self { kind })
     }
 
     /// The body of the response that is coming in over the connection.
@@ -100,46 +118,6 @@ impl Body {
             Kind::Incoming(incoming) => incoming.poll_frame(cx),
         }
     }
-}
-
-/// How much is reserved for a body on its peer's word alone.
-const MAX_RESERVE: u64 = 1 << 20;
-
-/// Reads a whole body of at most `max` bytes. One that comes in one piece is not copied.
-pub(super) async fn collect<B>(mut body: B, max: usize) -> Result<Bytes, Error>
-where
-    B: http_body::Body<Data = Bytes, Error = Error> + Unpin,
-{
-    let too_long = || Error::new(ErrorKind::Body, format!("the body is longer than {max} bytes"));
-    if body.size_hint().lower() > max as u64 {
-        return Err(too_long());
-    }
-    let mut first = None;
-    let mut all = BytesMut::new();
-    let mut room = max;
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let Ok(data) = frame?.into_data() else {
-            continue;
-        };
-        room = room.checked_sub(data.len()).ok_or_else(too_long)?;
-        match first.take() {
-            None if all.is_empty() => first = Some(data),
-            None => all.extend_from_slice(&data),
-            Some(before) => {
-                // The stated length is the peer's word: worth a buffer, not a fortune.
-                let rest = usize::try_from(body.size_hint().lower().min(MAX_RESERVE)).unwrap_or(0);
-                all.reserve(before.len() + data.len() + rest);
-                all.extend_from_slice(&before);
-                all.extend_from_slice(&data);
-            }
-        }
-    }
-    Ok(first.unwrap_or_else(|| all.freeze()))
-}
-
-fn text(bytes: Bytes) -> Result<String, Error> {
-    String::from_utf8(bytes.into())
-        .map_err(|source| Error::new(ErrorKind::Body, "the body is not UTF-8").with_source(source))
 }
 
 impl http_body::Body for Body {

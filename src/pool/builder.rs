@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::Pool;
 use crate::balance::Balancer;
-use crate::config::Config;
 #[cfg(feature = "rustls-no-provider")]
 use crate::config::TlsConfig;
+use crate::config::{Config, Retry, RetryBudget};
 use crate::conn::{Buffers, ConnShared, HeadLimits};
 use crate::error::Error;
 #[cfg(any(doc, not(feature = "async-io")))]
@@ -154,6 +154,10 @@ impl Builder {
         max_head_size: usize,
         /// See [`Config::max_headers`]. Default: 512.
         max_headers: usize,
+        /// See [`Config::retry`]. Default: see [`Retry`].
+        retry: Retry,
+        /// See [`Config::retry_budget`]. Default: 20 %, and 10 a second, over 10 s.
+        retry_budget: RetryBudget,
     }
 
     optional_setters! {

@@ -12,9 +12,9 @@ use super::account::Running;
 use super::body::{Body, LeasedBody};
 use super::exchange::{self, Nth, Plan};
 use super::upgraded::Upgraded;
+use crate::conn::Upload;
 use crate::error::{BoxError, Error, ErrorKind, Phase};
 use crate::lockfree::lifecycle::State;
-use crate::policy::retry::is_idempotent;
 use crate::rt::TlsInfo;
 use crate::select::Select;
 use crate::server::{Server, ServerId};
@@ -74,6 +74,7 @@ pub(super) fn wish<'a>(
         began: None,
         tick: directory.hub.tick(),
         tried,
+        stale: None,
         fresh: false,
         may_dial: true,
     }
@@ -214,28 +215,27 @@ impl Checkout {
     {
         let (parts, body) = request.into_parts();
         let body = pin!(body);
+        let mut upload = Upload::new(body);
         let (directory, plan) = match self.plan(&parts) {
             Ok(planned) => planned,
             Err(error) => return Err(error.with_request(parts)),
         };
         let reused = self.lease.conn_ref().uses() > 0;
         let mut running = Running::begin(&directory.hub);
-        match exchange::exchange(&mut self.lease, &parts, &plan, body, Nth { number: 1, reused })
-            .await
-        {
+        let nth = Nth { number: 1, reused, headers: &parts.headers };
+        match exchange::exchange(&mut self.lease, &parts, &plan, &mut upload, nth).await {
             Ok(head) => {
                 running.goes_on();
                 Ok(head)
             }
             Err(error) => {
-                let attempt = exchange::attempt(&error, reused, is_idempotent(&parts.method));
-                if attempt.broken {
+                if error.is_broken() {
                     self.lease.mark_broken();
                 }
                 running.failed(exchange::cause(&error, reused));
-                let error = exchange::failed(&self.lease, error, attempt.is_unseen());
-                let error = error.after_attempts(1);
-                Err(if attempt.body_whole { error.with_request(parts) } else { error })
+                let unseen = !error.sent;
+                let error = exchange::failed(&self.lease, error, unseen).after_attempts(1);
+                Err(if upload.is_taken() { error } else { error.with_request(parts) })
             }
         }
     }

@@ -1,20 +1,18 @@
 //! One request over one connection: what sending and checking out have in common.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use http::header::RETRY_AFTER;
 use http::request::Parts;
 use http::uri::Authority;
-use http::{Method, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Response, StatusCode, Uri};
 
 use super::account::Sending;
-use crate::config::Steps;
-use crate::conn::{ExchangeError, ExchangeErrorKind, Form, RequestHead};
+use crate::config::{Retry, Steps};
+use crate::conn::{ExchangeError, ExchangeErrorKind, Form, RequestHead, Upload};
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::event::FailureCause;
-use crate::policy::retry::Attempt;
+use crate::policy::backoff::retry_after;
 use crate::proto::h1::ProtocolError;
 use crate::select::{self, Select};
 use crate::server::{Server, ServerId, redact};
@@ -69,6 +67,9 @@ impl<'a> Plan<'a> {
     pub(super) fn new(directory: &Directory, parts: &'a Parts) -> Result<Self, Error> {
         let select = parts.extensions.get::<Select>().unwrap_or(&select::ANY);
         let hub = &directory.hub;
+        if let Some(retry) = select.own_retry() {
+            retry.validate()?;
+        }
         let (now, timeout) = (hub.now(), timeout(hub, select));
         let mut plan = Self {
             server: select.server,
@@ -103,6 +104,21 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
+    /// When the request is sent again.
+    pub(super) fn retry<'h>(&'h self, hub: &'h Hub) -> &'h Retry {
+        self.select.own_retry().unwrap_or(&hub.config.retry)
+    }
+
+    /// What the caller says about repeating the request.
+    pub(super) fn says_idempotent(&self) -> Option<bool> {
+        self.select.says_idempotent()
+    }
+
+    /// Whether the request may still be going on then.
+    pub(super) fn lasts_until(&self, then: Instant) -> bool {
+        self.deadline.is_none_or(|deadline| then < deadline)
+    }
+
     /// What is asked of the servers; those in `tried` are passed over.
     pub(super) fn wish<'w>(&'w self, tried: &'w mut Vec<ServerId>) -> Wish<'w> {
         Wish {
@@ -112,9 +128,17 @@ impl<'a> Plan<'a> {
             began: Some(self.now),
             tick: self.tick,
             tried,
+            stale: None,
             fresh: false,
             may_dial: true,
         }
+    }
+
+    /// The same for a later try.
+    pub(super) fn wish_now<'w>(&'w self, hub: &Hub, tried: &'w mut Vec<ServerId>) -> Wish<'w> {
+        let now = hub.now();
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
+        Wish { began: Some(now), timeout: left, tick: hub.tick(), ..self.wish(tried) }
     }
 }
 
@@ -177,11 +201,13 @@ fn refuse(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
 
 /// Which try of a request it is.
 #[derive(Clone, Copy)]
-pub(super) struct Nth {
+pub(super) struct Nth<'a> {
     /// The first is 1.
     pub(super) number: u32,
     /// The connection was open already.
     pub(super) reused: bool,
+    /// The request's fields.
+    pub(super) headers: &'a HeaderMap,
 }
 
 /// Sends the request over the connection, and reads the response's head.
@@ -192,14 +218,15 @@ pub(super) async fn exchange<B>(
     lease: &mut Lease,
     parts: &Parts,
     plan: &Plan<'_>,
-    body: Pin<&mut B>,
-    attempt: Nth,
+    upload: &mut Upload<'_, B>,
+    attempt: Nth<'_>,
 ) -> Result<Response<()>, ExchangeError>
 where
     B: http_body::Body,
     B::Error: Into<BoxError>,
 {
-    let direct = lease.is_direct();
+    // The clock was read when the request began, and has not moved much; but for a later try.
+    let direct = lease.is_direct() && attempt.number == 1;
     let since = if direct { plan.now } else { lease.backend().hub.now() };
     let connect = lease.connect_time();
     let (conn, backend) = lease.split();
@@ -223,10 +250,10 @@ where
         base_path: if plan.verbatim { "" } else { backend.server.base_path() },
         path,
         authority,
-        headers: &parts.headers,
+        headers: attempt.headers,
     };
     let mut sending = Sending::begin(backend, since);
-    let mut result = conn.request(&head, body, plan.deadline, plan.steps.clone()).await;
+    let mut result = conn.exchange(&head, upload, plan.deadline, plan.steps.clone()).await;
     let now = backend.hub.now();
     let took = now.saturating_duration_since(since);
     match &mut result {
@@ -263,9 +290,7 @@ fn answer(head: &Response<()>) -> Outcome {
     if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS {
         return Outcome::Answered;
     }
-    // A date is not understood: it would need a calendar, and clocks that agree.
-    let asked = head.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    asked.map_or(Outcome::Failed, |seconds| Outcome::FailedFor(Duration::from_secs(seconds)))
+    retry_after(head.headers(), SystemTime::now).map_or(Outcome::Failed, Outcome::FailedFor)
 }
 
 /// What an error says about the server: nothing, if the caller or the pool is at fault, or if a
@@ -275,18 +300,6 @@ fn failure(error: &ExchangeError, reused: bool) -> Option<Outcome> {
         ExchangeErrorKind::Timeout | ExchangeErrorKind::Protocol(_) => Some(Outcome::Failed),
         ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof if !reused => Some(Outcome::Failed),
         _ => None,
-    }
-}
-
-/// What a failed exchange means for another try.
-pub(super) fn attempt(error: &ExchangeError, reused: bool, idempotent: bool) -> Attempt {
-    Attempt {
-        broken: matches!(error.kind, ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof),
-        reused,
-        sent: error.sent,
-        received: error.received,
-        body_whole: !error.body_taken,
-        idempotent,
     }
 }
 
@@ -333,6 +346,7 @@ pub(super) fn failed(lease: &Lease, error: ExchangeError, unseen: bool) -> Error
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::RETRY_AFTER;
 
     #[test]
     fn an_answer_tells_whether_its_server_can_serve_and_for_how_long_not() {
@@ -346,7 +360,7 @@ mod tests {
             (500, None, Outcome::Failed),
             (503, Some("0"), after(0)),
             (503, Some("-1"), Outcome::Failed),
-            (503, Some("Fri, 31 Dec 1999 23:59:59 GMT"), Outcome::Failed),
+            (503, Some("Fri, 31 Dec 1999 23:59:59 GMT"), after(0)),
         ];
         for (status, asked, outcome) in rows {
             let head = Response::builder().status(status);

@@ -9,6 +9,7 @@ mod idle;
 mod read;
 mod send;
 mod shutdown;
+mod tries;
 mod upgraded;
 
 use std::borrow::Borrow;

@@ -3,11 +3,11 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_io::AsyncWrite;
 use futures_lite::AsyncWriteExt;
 
-use super::body::{Body, LeasedBody, collect};
+use super::body::{Body, LeasedBody};
 use crate::error::{Error, ErrorKind};
 
 impl Body {
@@ -128,6 +128,46 @@ impl LeasedBody<'_> {
     pub async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, Error> {
         json(&self.bytes().await?)
     }
+}
+
+/// How much is reserved for a body on its peer's word alone.
+const MAX_RESERVE: u64 = 1 << 20;
+
+/// Reads a whole body of at most `max` bytes. One that comes in one piece is not copied.
+pub(super) async fn collect<B>(mut body: B, max: usize) -> Result<Bytes, Error>
+where
+    B: http_body::Body<Data = Bytes, Error = Error> + Unpin,
+{
+    let too_long = || Error::new(ErrorKind::Body, format!("the body is longer than {max} bytes"));
+    if body.size_hint().lower() > max as u64 {
+        return Err(too_long());
+    }
+    let mut first = None;
+    let mut all = BytesMut::new();
+    let mut room = max;
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        room = room.checked_sub(data.len()).ok_or_else(too_long)?;
+        match first.take() {
+            None if all.is_empty() => first = Some(data),
+            None => all.extend_from_slice(&data),
+            Some(before) => {
+                // The stated length is the peer's word: worth a buffer, not a fortune.
+                let rest = usize::try_from(body.size_hint().lower().min(MAX_RESERVE)).unwrap_or(0);
+                all.reserve(before.len() + data.len() + rest);
+                all.extend_from_slice(&before);
+                all.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| all.freeze()))
+}
+
+pub(super) fn text(bytes: Bytes) -> Result<String, Error> {
+    String::from_utf8(bytes.into())
+        .map_err(|source| Error::new(ErrorKind::Body, "the body is not UTF-8").with_source(source))
 }
 
 async fn copy<B>(mut body: B, writer: impl AsyncWrite) -> Result<u64, Error>

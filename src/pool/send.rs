@@ -6,16 +6,12 @@ use http::{Request, Response};
 
 use super::account::Running;
 use super::body::Body;
-use super::exchange::{self, Nth, Plan};
+use super::exchange::{self, Plan};
+use super::tries::{self, Last, Tries};
+use crate::conn::{ExchangeError, Upload};
 use crate::error::{BoxError, Error};
 use crate::event::FailureCause;
-use crate::policy::retry::is_idempotent;
-use crate::server::ServerId;
-use crate::upstream::{Directory, Wish, acquire};
-
-/// A connection that was idle when the request began is trusted once more after one has failed;
-/// after that only a new one will do.
-const TRUSTED: u32 = 1;
+use crate::upstream::{Directory, acquire};
 
 /// Sends a request: see [`Pool::send`](crate::Pool::send).
 pub(super) async fn send<B>(
@@ -27,59 +23,65 @@ where
     B::Error: Into<BoxError>,
 {
     let (parts, body) = request.into_parts();
-    let mut body = pin!(body);
+    let body = pin!(body);
     let plan = match Plan::new(directory, &parts) {
         Ok(plan) => plan,
         Err(error) => return Err(error.with_request(parts)),
     };
     let hub = &*directory.hub;
     hub.budget.deposit(plan.tick);
+    let mut upload = Upload::new(body);
     let mut running = Running::begin(hub);
-    let mut tried = Vec::new();
-    let mut broken = 0;
-    // Whether a server may have acted on an attempt before the last.
-    let mut seen = false;
+    let mut tries = Tries::default();
     loop {
-        let wish = Wish { fresh: broken > TRUSTED, ..plan.wish(&mut tried) };
-        let mut lease = match acquire(directory, wish).await {
+        let mut lease = match acquire(directory, tries.wish(&plan, hub)).await {
             Ok(lease) => lease,
             Err(error) => {
-                let safe = error.is_retry_safe() && !seen;
+                if let Some(pause) = tries.back(hub, &plan, &error) {
+                    tries::wait(hub, pause).await;
+                    continue;
+                }
+                let safe = error.is_retry_safe() && !tries.were_seen();
                 running.failed(FailureCause::of(&error));
-                let error = error.after_attempts(attempts(broken, &tried)).retry_safe(safe);
-                return Err(error.with_request(parts));
+                let error = error.after_attempts(tries.count()).retry_safe(safe);
+                return Err(if upload.is_taken() { error } else { error.with_request(parts) });
             }
         };
-        let attempts = attempts(broken, &tried) + 1;
-        let reused = lease.is_reused();
-        let nth = Nth { number: attempts, reused };
-        match exchange::exchange(&mut lease, &parts, &plan, body.as_mut(), nth).await {
+        let nth = tries.nth(&lease, &parts);
+        let (number, reused) = (nth.number, nth.reused);
+        let result = exchange::exchange(&mut lease, &parts, &plan, &mut upload, nth).await;
+        if !is_good(&result) {
+            let replayable = upload.is_replayable();
+            let last = Last { parts: &parts, result: &result, lease: &lease, replayable };
+            if let Some(again) = tries.again(directory, &plan, &last) {
+                let backend = lease.backend().clone();
+                tries::let_go(lease, &result);
+                upload.rewind();
+                tries::tell(&backend, number, &again);
+                tries::wait(hub, again.pause).await;
+                continue;
+            }
+        }
+        return match result {
             Ok(head) => {
                 running.goes_on();
                 let ok = !head.status().is_server_error();
-                return Ok(head.map(|()| Body::incoming(lease, ok, attempts)));
+                Ok(head.map(|()| Body::incoming(lease, ok, number)))
             }
             Err(error) => {
-                let attempt = exchange::attempt(&error, reused, is_idempotent(&parts.method));
-                if attempt.broken {
+                let unseen = !error.sent && !tries.were_seen();
+                if error.is_broken() {
                     lease.mark_broken();
                 }
-                let may_retry = attempt.may_retry() && broken <= TRUSTED;
-                if may_retry && (attempt.is_stale() || hub.budget.withdraw(hub.tick())) {
-                    broken += 1;
-                    seen |= !attempt.is_unseen();
-                    continue;
-                }
-                let unseen = attempt.is_unseen() && !seen;
                 running.failed(exchange::cause(&error, reused));
-                let error = exchange::failed(&lease, error, unseen).after_attempts(attempts);
-                return Err(if attempt.body_whole { error.with_request(parts) } else { error });
+                let error = exchange::failed(&lease, error, unseen).after_attempts(number);
+                Err(if upload.is_taken() { error } else { error.with_request(parts) })
             }
-        }
+        };
     }
 }
 
-/// How many connections have been tried: those that broke, and those that never came about.
-fn attempts(broken: u32, tried: &[ServerId]) -> u32 {
-    broken + u32::try_from(tried.len()).unwrap_or(u32::MAX)
+/// Whether it is an answer that nobody would wish another for.
+fn is_good(result: &Result<Response<()>, ExchangeError>) -> bool {
+    result.as_ref().is_ok_and(|head| head.status().as_u16() < 400)
 }

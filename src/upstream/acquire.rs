@@ -35,7 +35,9 @@ pub(crate) struct Wish<'a> {
     pub(crate) tick: u64,
     /// Servers that could not be connected to.
     pub(crate) tried: &'a mut Vec<ServerId>,
-    /// Only a new connection will do: two that had been used before have failed.
+    /// A server of which only a new connection will do: one that had been used before has failed.
+    pub(crate) stale: Option<ServerId>,
+    /// The same for every server: connections of two have failed.
     pub(crate) fresh: bool,
     /// Whether the caller would wait for a connection to be opened.
     pub(crate) may_dial: bool,
@@ -55,7 +57,14 @@ impl Wish<'_> {
     /// Whether this connection will not do. However late it came back: its server may cut it as it
     /// did the others.
     fn distrusts(&self, lease: &Lease) -> bool {
-        self.fresh && lease.is_reused()
+        (self.fresh || self.stale.is_some())
+            && lease.is_reused()
+            && self.wants_new(lease.backend().id)
+    }
+
+    /// Whether only a new connection to this server will do.
+    pub(super) fn wants_new(&self, server: ServerId) -> bool {
+        self.fresh || self.stale == Some(server)
     }
 
     /// Until when to wait in line; `timeout` is what the pool allows for that.

@@ -33,7 +33,7 @@ impl<'a> Dialling<'a> {
         mut permit: Permit<Backend>,
         wish: &Wish<'_>,
     ) -> Result<Lease, Missed> {
-        let line = (!wish.fresh).then(|| Ticket::enter_dialling(&mut permit));
+        let line = (!wish.wants_new(backend.id)).then(|| Ticket::enter_dialling(&mut permit));
         let dial = Some(open(permit, wish.deadline(), wish.select.connect()));
         let mut dialling = Self { backend, line, dial };
         poll_fn(|cx| dialling.poll(cx)).await

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::backend::Backend;
 use super::tally::{Count, Tally};
 use super::watch::Stirred;
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, RetryBudget};
 use crate::conn::{ConnShared, Profiles};
 use crate::error::Error;
 use crate::event::{Event, Observer};
@@ -31,9 +31,9 @@ pub(crate) struct Hub {
     pub(super) limits: Snapshot<Limits>,
     idle_cap: AtomicUsize,
     pub(crate) idle_limits: IdleLimits,
-    /// Where the dice of the lifetimes begin, and how often they were thrown.
+    /// Where the dice of lifetimes and pauses begin, and how often they were thrown.
     seed: u64,
-    births: AtomicU64,
+    throws: AtomicU64,
     pub(crate) conns: Arc<ConnShared>,
     /// How TLS is spoken, where it is.
     pub(super) tls: Profiles,
@@ -87,7 +87,7 @@ impl Hub {
             tls: Profiles::new(&config)?,
             idle_limits: IdleLimits::new(&config),
             seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
-            births: AtomicU64::new(0),
+            throws: AtomicU64::new(0),
             total: Total::new(total_of(&limits)),
             idle_cap: AtomicUsize::new(limits.max_idle_connections),
             limits: Snapshot::new(limits),
@@ -96,7 +96,7 @@ impl Hub {
             tally: Tally::new(),
             longest_wait: Max::new(),
             waits: Histogram::new(),
-            budget: Budget::new(Terms::default()),
+            budget: Budget::new(terms_of(&config.retry_budget)),
             first_tick: conns.runtime.timer().coarse_millis().unwrap_or(0),
             start: conns.runtime.timer().now(),
             errands: Queue::new(),
@@ -176,10 +176,14 @@ impl Hub {
         let Some(lifetime) = self.config.max_lifetime else {
             return u64::MAX;
         };
+        reuse::end_of_life(self.tick(), lifetime, self.throw())
+    }
+
+    /// A throw of the dice.
+    pub(crate) fn throw(&self) -> u64 {
         // Ordering: Relaxed. It gives each number out once.
-        let birth = self.births.fetch_add(1, Ordering::Relaxed);
-        let dice = fastrand::Rng::with_seed(self.seed.wrapping_add(birth)).u64(..);
-        reuse::end_of_life(self.tick(), lifetime, dice)
+        let throw = self.throws.fetch_add(1, Ordering::Relaxed);
+        fastrand::Rng::with_seed(self.seed.wrapping_add(throw)).u64(..)
     }
 
     /// When it will be that tick, it being `now`. As the clock of ticks may lag behind, a sleeper
@@ -320,4 +324,13 @@ impl Hub {
 #[expect(clippy::cast_possible_truncation, reason = "validated to be at most 2^30")]
 fn total_of(limits: &Limits) -> u32 {
     limits.max_total_connections as u32
+}
+
+fn terms_of(budget: &RetryBudget) -> Terms {
+    // Validated: at most 1000 % and a minute.
+    Terms {
+        per_mille: budget.percent * 10,
+        per_second: budget.per_second,
+        window: ticks(budget.window),
+    }
 }

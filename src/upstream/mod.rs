@@ -8,6 +8,7 @@ mod explain;
 mod hub;
 mod lease;
 mod limit;
+mod others;
 mod outcome;
 mod pick;
 mod resize;

@@ -37,6 +37,12 @@ pub(crate) enum Count {
     Shed,
     /// Grants taken back since their callers did not take them. For the pool only.
     Reclaimed,
+    /// Requests sent again since a connection had gone stale. For the pool only, as the next two.
+    StaleRetries,
+    /// Requests sent again for another reason, within the budget.
+    Retries,
+    /// Requests not sent again only since the budget did not allow it.
+    RetriesRefused,
     /// Bytes read from connections.
     BytesIn,
     /// Bytes written to connections.
@@ -48,7 +54,7 @@ pub(crate) enum Count {
 }
 
 /// The counters that stand for themselves.
-const PLAIN: usize = 17;
+const PLAIN: usize = 20;
 const FAILED: usize = PLAIN;
 const CLOSED: usize = FAILED + FailureCause::ALL.len();
 const COUNTS: usize = CLOSED + CloseReason::ALL.len();
@@ -73,8 +79,11 @@ impl Count {
             Self::QueueFull => 12,
             Self::Shed => 13,
             Self::Reclaimed => 14,
-            Self::BytesIn => 15,
-            Self::BytesOut => 16,
+            Self::StaleRetries => 15,
+            Self::Retries => 16,
+            Self::RetriesRefused => 17,
+            Self::BytesIn => 18,
+            Self::BytesOut => 19,
             Self::Failed(cause) => FAILED + cause as usize,
             Self::Closed(reason) => CLOSED + reason as usize,
         }

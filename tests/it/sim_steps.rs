@@ -168,16 +168,18 @@ fn a_body_waits_for_leave_no_longer_than_it_may() {
 }
 
 #[test]
-fn a_body_that_is_refused_is_not_sent_and_its_connection_not_used_again() {
+fn a_request_whose_expectation_fails_is_repeated_without_it_and_on_another_connection() {
     let (sim, server, pool) = world(|builder| builder);
     sim.block_on(async {
         let start = sim.now();
-        assert_eq!(left(&pool, "/refuse").await.unwrap(), "no");
+        assert_eq!(left(&pool, "/refuse").await.unwrap(), "PUT /refuse");
         assert_eq!(sim.now(), start, "there was nothing to wait for");
         get(&pool, "/").await.unwrap();
     });
-    assert_eq!(server.counts().opened, 2);
-    assert_eq!(pool.metrics().destroyed.not_reusable, 1);
+    assert_eq!((server.requests(), server.counts().opened), (3, 2));
+    let metrics = pool.metrics();
+    assert_eq!((metrics.destroyed.not_reusable, metrics.retries), (1, 1));
+    assert_eq!((metrics.total_requests, metrics.successful_requests), (2, 2));
     assert_balanced(&pool.metrics());
 }
 

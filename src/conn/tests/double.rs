@@ -103,6 +103,23 @@ pub(super) struct World {
     start: Instant,
 }
 
+impl Conn {
+    /// An exchange whose body is not sent twice.
+    pub(super) async fn request<B>(
+        &mut self,
+        head: &RequestHead<'_>,
+        body: Pin<&mut B>,
+        deadline: Option<Instant>,
+        steps: Option<Box<Steps>>,
+    ) -> Result<http::Response<()>, ExchangeError>
+    where
+        B: Body,
+        B::Error: Into<crate::error::BoxError>,
+    {
+        self.exchange(head, &mut Upload::new(body), deadline, steps).await
+    }
+}
+
 impl World {
     #[expect(clippy::disallowed_methods, reason = "an `Instant` to count from has no other source")]
     pub(super) fn new() -> Self {
@@ -134,6 +151,17 @@ impl World {
     pub(super) fn post(&mut self, body: Script) -> Result<http::Response<()>, ExchangeError> {
         let headers = HeaderMap::new();
         now(self.conn.request(&post(&headers), Box::pin(body).as_mut(), None, None))
+    }
+
+    /// The same, and whether the body was asked.
+    pub(super) fn post_and_tell(
+        &mut self,
+        body: Script,
+    ) -> (Result<http::Response<()>, ExchangeError>, bool) {
+        let (headers, mut body) = (HeaderMap::new(), Box::pin(body));
+        let mut upload = Upload::new(body.as_mut());
+        let result = now(self.conn.exchange(&post(&headers), &mut upload, None, None));
+        (result, upload.is_taken())
     }
 
     /// Reads the body to its end, which must come without waiting.

@@ -241,10 +241,13 @@ fn the_deadline_of_the_whole_ends_the_wait_for_a_leave() {
     let headers = expecting();
     let mut body = Box::pin(Script::known(b"hello"));
     let (head, clock, deadline) = (post(&headers), world.clock.clone(), world.at(100));
-    let mut request = pin!(world.conn.request(&head, body.as_mut(), deadline, steps()));
-    assert!(poll(request.as_mut()).is_pending());
-    clock.turn(100);
-    let error = now(request).unwrap_err();
-    assert!(matches!(error.kind, ExchangeErrorKind::Timeout) && !error.body_taken);
+    let mut upload = Upload::new(body.as_mut());
+    let error = {
+        let mut request = pin!(world.conn.exchange(&head, &mut upload, deadline, steps()));
+        assert!(poll(request.as_mut()).is_pending());
+        clock.turn(100);
+        now(request).unwrap_err()
+    };
+    assert!(matches!(error.kind, ExchangeErrorKind::Timeout) && !upload.is_taken());
     assert_eq!(error.phase, Phase::Write);
 }

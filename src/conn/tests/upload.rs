@@ -256,10 +256,11 @@ fn a_broken_pipe_without_an_answer_is_reported_with_how_far_it_came() {
         }
         world.wire.writes(Write::Fail(io::ErrorKind::BrokenPipe));
         world.wire.reads(Read::Fail(io::ErrorKind::ConnectionReset));
-        let error = world.post(Script::known(b"hello")).unwrap_err();
+        let (result, taken) = world.post_and_tell(Script::known(b"hello"));
+        let error = result.unwrap_err();
         assert!(matches!(&error.kind, ExchangeErrorKind::Io(error)
             if error.kind() == io::ErrorKind::BrokenPipe));
-        assert_eq!((error.sent, error.received, error.body_taken), (sent, false, true));
+        assert_eq!((error.sent, error.received, taken), (sent, false, true));
         assert_eq!(error.phase, crate::error::Phase::Write);
         assert!(!world.conn.is_reusable());
     }
@@ -270,8 +271,8 @@ fn a_body_that_has_told_its_end_counts_as_taken_and_one_that_is_known_to_be_empt
     for (pieces, taken) in [(vec![Piece::End], true), (vec![data("")], true), (vec![], false)] {
         let mut world = World::new();
         world.wire.reads(Read::Eof);
-        let error = world.post(Script::new(None, pieces)).unwrap_err();
-        assert_eq!((error.sent, error.body_taken), (true, taken));
+        let (result, told) = world.post_and_tell(Script::new(None, pieces));
+        assert_eq!((result.unwrap_err().sent, told), (true, taken));
     }
 }
 
@@ -285,9 +286,10 @@ fn a_body_that_breaks_its_word_kills_the_connection_once_sent() {
     {
         let mut world = World::new();
         world.wire.answers(OK);
-        let error = world.post(body).unwrap_err();
+        let (result, taken) = world.post_and_tell(body);
+        let error = result.unwrap_err();
         assert!(matches!(error.kind, ExchangeErrorKind::Body(_)), "{name}: {error:?}");
-        assert!(!error.sent && error.body_taken, "{name}");
+        assert!(!error.sent && taken, "{name}");
         assert_eq!(world.wire.text(), "", "{name}: none of it is sent");
         assert!(world.conn.is_reusable(), "{name}: so no harm is done");
     }

@@ -8,7 +8,7 @@
 //! | `/deaf/MS` | begins to read the request's body after so long, then answers |
 //! | `/leave/MS` | lets a body that waits for leave come after so long; says if it came without |
 //! | `/flood/N` | a body of N bytes, before any of the request's own body is read |
-//! | `/refuse` | answers 417 to a body that waits for leave |
+//! | `/refuse` | answers 417 to a request that asks for leave, and well to others |
 //! | `/b/N` | a body of N bytes |
 //! | `/trickle/N/MS` | N bytes, each so many milliseconds after the one before |
 //! | `/stall/N` | half of N bytes, and nothing more |
@@ -21,6 +21,8 @@
 //! | `/drop` | reads the request and closes without an answer |
 //! | `/drop-next` | answers, and treats the next request of the connection as `/drop` |
 //! | `/status/S` | answers with this status |
+//! | `/late-next` | answers, and the next request of the connection with 408 and a close |
+//! | `/fails/N/S/B` | its first N requests: 503, `Retry-After: S` if S is not 0, a body of B bytes |
 //! | all else | answers with the method and the path |
 
 use std::sync::Arc;
@@ -110,7 +112,13 @@ fn spawn_counted(sim: &Sim, seen: &Arc<Seen>, task: impl Future<Output = ()> + S
 async fn accept_all(sim: Sim, seen: Arc<Seen>, listener: SimListener) {
     loop {
         let stream = listener.accept().await;
-        let client = Client { sim: sim.clone(), seen: seen.clone(), stream, input: Vec::new() };
+        let client = Client {
+            sim: sim.clone(),
+            seen: seen.clone(),
+            stream,
+            input: Vec::new(),
+            expects: false,
+        };
         spawn_counted(&sim, &seen, client.serve());
     }
 }
@@ -122,6 +130,8 @@ enum Then {
     Close,
     /// The next request is not answered.
     DropNext,
+    /// The next request is answered as too late.
+    LateNext,
 }
 
 struct Client {
@@ -129,19 +139,26 @@ struct Client {
     seen: Arc<Seen>,
     stream: SimStream,
     input: Vec<u8>,
+    /// The request under way asks for leave to send its body.
+    expects: bool,
 }
 
 impl Client {
     async fn serve(mut self) {
-        let mut drop_next = false;
+        let (mut drop_next, mut late_next) = (false, false);
         while let Some((head, length)) = self.read_head().await {
             self.seen.requests.fetch_add(1, Ordering::Relaxed);
             if drop_next {
                 return;
             }
+            if late_next {
+                self.say(408, b"late", "connection: close\r\n").await;
+                return;
+            }
             match self.answer(&head, length).await {
                 Some(Then::Keep) => {}
                 Some(Then::DropNext) => drop_next = true,
+                Some(Then::LateNext) => late_next = true,
                 Some(Then::Close) | None => return,
             }
         }
@@ -154,6 +171,7 @@ impl Client {
                 let head: Vec<u8> = self.input.drain(..end + 4).collect();
                 let head = String::from_utf8(head).expect("heads are text").to_ascii_lowercase();
                 let line = head.lines().next().expect("a request line").to_owned();
+                self.expects = head.contains("\r\nexpect: 100-continue\r\n");
                 let field = head.lines().find_map(|line| line.strip_prefix("content-length: "));
                 let length = field.map_or(0, |length| length.parse().expect("a length"));
                 return Some((line.trim_end_matches(" http/1.1").to_owned(), length));
@@ -209,9 +227,12 @@ impl Client {
     async fn answer(&mut self, line: &str, length: usize) -> Option<Then> {
         let (method, path) = line.split_once(' ')?;
         let mut parts = path.split('/').skip(1);
-        let (name, first, second) = (parts.next()?, parts.next(), parts.next());
-        let number = |part: Option<&str>| part.map(|part| part.parse().expect("a number"));
-        let (first, second) = (number(first), number(second).unwrap_or(0));
+        let name = parts.next()?;
+        let mut number = || {
+            let part = parts.next().filter(|part| !part.is_empty());
+            part.map(|part| part.parse().expect("a number"))
+        };
+        let (first, second, third) = (number(), number().unwrap_or(0), number().unwrap_or(0));
         let leave = match name {
             "deaf" => self.deaf(first).await,
             "leave" => Some(self.leave(first.unwrap_or(0)).await?),
@@ -219,7 +240,7 @@ impl Client {
                 self.say(200, &vec![b'x'; size(first.unwrap_or(0))], "").await?;
                 return self.until_closed().await;
             }
-            "refuse" => {
+            "refuse" if self.expects => {
                 self.say(417, b"no", "").await?;
                 return self.until_closed().await;
             }
@@ -247,10 +268,6 @@ impl Client {
                 return Some(Then::Close);
             }
             "more" => self.say(200, text.as_bytes(), &takes_more(first)).await?,
-            "last" => {
-                self.say(200, text.as_bytes(), "").await?;
-                return Some(Then::Close);
-            }
             "fin" => {
                 self.say(200, text.as_bytes(), "").await?;
                 self.pause(first).await;
@@ -265,14 +282,28 @@ impl Client {
                 self.write((response(200, text.len(), "") + &text + "extra").as_bytes()).await?
             }
             "drop" => return None,
-            "drop-next" => {
-                self.say(200, text.as_bytes(), "").await?;
-                return Some(Then::DropNext);
-            }
+            "fails" if self.is_within(first) => self.fail(second, size(third)).await?,
             "status" => self.say(first, text.as_bytes(), "").await?,
             _ => self.say(200, text.as_bytes(), "").await?,
         }
-        Some(Then::Keep)
+        Some(match name {
+            "last" => Then::Close,
+            "drop-next" => Then::DropNext,
+            "late-next" => Then::LateNext,
+            _ => Then::Keep,
+        })
+    }
+
+    /// Whether no more requests than that have come to the server.
+    fn is_within(&self, requests: u64) -> bool {
+        self.seen.requests.load(Ordering::Relaxed) <= size(requests)
+    }
+
+    /// Answers that it cannot serve, and for how long not, if that is any time.
+    async fn fail(&mut self, seconds: u64, length: usize) -> Option<()> {
+        let asks = format!("retry-after: {seconds}\r\n");
+        let body = vec![b'x'; length];
+        self.say(503, &body, if seconds > 0 { &asks } else { "" }).await
     }
 
     async fn trickle(&mut self, count: usize, ms: u64) -> Option<()> {
