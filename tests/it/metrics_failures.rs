@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use evenkeel::rt::sim::Sim;
 use evenkeel::{
-    Body, BoxFuture, Builder, Connector, Destroyed, FailureCause, Liveness, Metrics, Pool, Select,
-    Target, Transport,
+    Body, BoxFuture, Builder, Connector, Destroyed, FailureCause, Liveness, Metrics, Pool, Retry,
+    Select, Target, Transport,
 };
 use futures_lite::future::poll_once;
 use futures_lite::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -229,7 +229,9 @@ impl http_body::Body for Broken {
 fn bytes_that_nobody_asked_for_are_told_apart_from_a_bad_answer() {
     assert_fails(&rude(b"nonsense\r\n\r\n"), get_of("/"), FailureCause::Protocol, true);
 
-    let early = world(|builder| builder.runtime(Sim::new().runtime().wrap_connector(|_| Early)));
+    let early = world(|builder| {
+        builder.runtime(Sim::new().runtime().wrap_connector(|_| Early)).retry(Retry::never())
+    });
     assert_fails(&early, get_of("/"), FailureCause::Poisoned, true);
 }
 
