@@ -1,5 +1,7 @@
 //! [`Event`]: what happens in a pool, told as it happens to an [`Observer`].
 
+use std::time::Duration;
+
 use crate::server::ServerId;
 
 /// Something that has happened in a pool.
@@ -13,6 +15,18 @@ pub enum Event<'a> {
         id: ServerId,
         /// Its base URL.
         url: &'a str,
+    },
+    /// Dials of a server have failed so often in a row that it is left in peace for a while.
+    #[non_exhaustive]
+    DialsPaused {
+        /// The server.
+        id: ServerId,
+        /// Its base URL.
+        url: &'a str,
+        /// How many have failed since the last that made a connection.
+        failures: u32,
+        /// For how long no further one is begun.
+        pause: Duration,
     },
     /// A server has left the pool. What is on loan may end.
     #[non_exhaustive]

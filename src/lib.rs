@@ -190,7 +190,7 @@ mod upstream;
 #[cfg(not(evenkeel_loom))]
 pub use balance::{Balancer, Candidate, Candidates};
 #[cfg(not(evenkeel_loom))]
-pub use config::{Config, Limits};
+pub use config::{Config, Dialling, Limits, SocketOptions};
 #[cfg(not(evenkeel_loom))]
 pub use error::{Error, ErrorKind, Phase};
 #[cfg(not(evenkeel_loom))]
@@ -206,8 +206,8 @@ pub use pool::{
 };
 #[cfg(not(evenkeel_loom))]
 pub use rt::{
-    BoxFuture, Connector, Liveness, Resolve, Runtime, Sleep, Spawner, Target, Timer, Transport,
-    TransportInfo,
+    Address, BoxFuture, Connector, Liveness, Resolve, Resolved, Runtime, Sleep, Spawner, Target,
+    Timer, Transport, TransportInfo,
 };
 #[cfg(not(evenkeel_loom))]
 pub use select::Select;

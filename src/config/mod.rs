@@ -1,14 +1,18 @@
 //! [`Config`]: limits and timeouts as plain data, validated once, at `build()`.
 
 mod check;
+mod dialling;
 mod limits;
+mod socket;
 
 use std::time::Duration;
 
 pub(crate) use self::check::FOREVER;
 use self::check::{in_range, positive, refuse};
+pub use self::dialling::Dialling;
 pub use self::limits::Limits;
 pub(crate) use self::limits::validate_max_connections;
+pub use self::socket::SocketOptions;
 use crate::error::Error;
 use crate::strategy::Strategy;
 
@@ -97,6 +101,10 @@ pub struct Config {
     /// The most fields in the head of a response, and in its trailers. Default: 512.
     /// Range: 1 to 24,576, which is what `http` has room for.
     pub max_headers: usize,
+    /// How connections are opened: the order of addresses, names, pauses after failures.
+    pub dialling: Dialling,
+    /// What is set on each socket.
+    pub socket_options: SocketOptions,
 }
 
 impl Default for Config {
@@ -128,6 +136,8 @@ impl Default for Config {
             seed: None,
             max_head_size: 64 * 1024,
             max_headers: 512,
+            dialling: Dialling::default(),
+            socket_options: SocketOptions::default(),
         }
     }
 }
@@ -147,9 +157,12 @@ impl Config {
     /// Checks every field, and the fields against each other.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config); the message names the field, the value and what is allowed.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config); the message names the field, the value and
+    /// what is allowed.
     pub fn validate(&self) -> Result<(), Error> {
         Limits::of(self).validate(self.min_idle)?;
+        self.dialling.validate()?;
+        self.socket_options.validate()?;
         in_range("max_head_size", self.max_head_size, 256, 16 << 20)?;
         in_range("max_headers", self.max_headers, 1, 24_576)?;
         positive("max_idle_time", self.max_idle_time)?;

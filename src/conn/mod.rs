@@ -27,7 +27,7 @@ use sync_wrapper::SyncWrapper;
 use self::alarm::Alarm;
 pub(crate) use self::buffers::Buffers;
 use self::clock::Pace;
-pub(crate) use self::dial::{DialError, DialErrorKind, dial};
+pub(crate) use self::dial::{DialError, DialErrorKind, Names, Overrides, Setting, dial};
 pub(crate) use self::error::{ExchangeError, ExchangeErrorKind};
 pub(crate) use self::signal::Signal;
 use self::signal::Wakers;
@@ -41,6 +41,7 @@ use crate::rt::{Liveness, Runtime, Transport};
 #[derive(Debug)]
 pub(crate) struct ConnShared {
     pub(crate) runtime: Runtime,
+    pub(crate) names: Names,
     pub(crate) buffers: Buffers,
     pub(crate) limits: HeadLimits,
     pub(crate) steps: Steps,

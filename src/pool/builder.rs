@@ -1,18 +1,17 @@
 //! [`Builder`]: settings first, then everything is checked at once.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Pool;
 use crate::balance::Balancer;
-use crate::config::Config;
-use crate::conn::{Buffers, ConnShared, HeadLimits};
-use crate::error::Error;
-#[cfg(any(doc, not(feature = "async-io")))]
-use crate::error::ErrorKind;
+use crate::config::{Config, Dialling, SocketOptions};
+use crate::conn::{Buffers, ConnShared, HeadLimits, Names, Overrides};
+use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
-use crate::rt::Runtime;
+use crate::rt::{Resolve, Runtime};
 use crate::server::Server;
 use crate::strategy::Strategy;
 use crate::tasks::{self, Driver};
@@ -30,6 +29,8 @@ pub struct Builder {
     servers: Vec<Server>,
     balancer: Option<Arc<dyn Balancer>>,
     observer: Option<Arc<dyn Observer>>,
+    resolver: Option<Arc<dyn Resolve>>,
+    overrides: Overrides,
 }
 
 macro_rules! setters {
@@ -85,6 +86,37 @@ impl Builder {
         self
     }
 
+    /// Looks names up through `resolver`, in the place of the runtime's. What it answers is kept
+    /// for a while, and it is not asked for literal addresses: see [`Dialling`].
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Some(Arc::new(resolver));
+        self
+    }
+
+    /// Gives `host` these addresses, without a look-up, and no others. A port of zero stands for
+    /// that of the server.
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use evenkeel::{Pool, Server};
+    ///
+    /// let addrs = [SocketAddr::from(([10, 0, 0, 1], 0)), SocketAddr::from(([10, 0, 0, 2], 0))];
+    /// let pool = Pool::builder()
+    ///     .server(Server::new("http://api.example.com")?)
+    ///     .resolve("api.example.com", addrs)
+    ///     .build()?;
+    /// # Ok::<(), evenkeel::Error>(())
+    /// ```
+    pub fn resolve(
+        mut self,
+        host: impl AsRef<str>,
+        addrs: impl IntoIterator<Item = SocketAddr>,
+    ) -> Self {
+        let host = host.as_ref().to_ascii_lowercase();
+        self.overrides.insert(host, addrs.into_iter().collect());
+        self
+    }
+
     /// See [`Config::max_requests_per_connection`]. Default: none. At least 1.
     pub fn max_requests_per_connection(mut self, most: impl Into<Option<u32>>) -> Self {
         self.config.max_requests_per_connection = most.into();
@@ -97,7 +129,8 @@ impl Builder {
         self
     }
 
-    /// Replaces all settings but the servers, the runtime, the balancer and the observer.
+    /// Replaces all settings but the servers, the runtime, the balancer, the observer, the resolver
+    /// and what is set with [`resolve`](Self::resolve).
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
@@ -136,6 +169,10 @@ impl Builder {
         max_head_size: usize,
         /// See [`Config::max_headers`]. Default: 512.
         max_headers: usize,
+        /// How connections are opened: see [`Dialling`].
+        dialling: Dialling,
+        /// What is set on each socket: see [`SocketOptions`].
+        socket_options: SocketOptions,
     }
 
     optional_setters! {
@@ -197,6 +234,9 @@ impl Builder {
         self.config.validate()?;
         let mut runtime = self.runtime.map_or_else(default_runtime, Ok)?;
         runtime.check()?;
+        if let Some(resolver) = self.resolver {
+            runtime = runtime.with_resolver(resolver);
+        }
         if driven {
             runtime = runtime.without_background();
         }
@@ -205,11 +245,23 @@ impl Builder {
             max_bytes: self.config.max_head_size,
             max_fields: self.config.max_headers,
         };
-        let conns = ConnShared { runtime, buffers, limits, steps: self.config.steps() };
+        check_overrides(&self.overrides)?;
+        let names = Names::new(self.overrides);
+        let conns = ConnShared { runtime, names, buffers, limits, steps: self.config.steps() };
         let directory = Directory::new(Hub::new(self.config, conns, self.observer), self.balancer);
         directory.add_all(self.servers)?;
         Ok(directory)
     }
+}
+
+fn check_overrides(overrides: &Overrides) -> Result<(), Error> {
+    for (host, addrs) in overrides {
+        if host.is_empty() || addrs.is_empty() {
+            let message = format!("resolve({host:?}, ..) needs a host and at least one address");
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Builder {
@@ -220,6 +272,8 @@ impl fmt::Debug for Builder {
             .field("servers", &self.servers)
             .field("balancer", &self.balancer.is_some())
             .field("observer", &self.observer.is_some())
+            .field("resolver", &self.resolver.is_some())
+            .field("resolve", &self.overrides)
             .finish()
     }
 }

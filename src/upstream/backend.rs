@@ -2,15 +2,18 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::back_off::{BackOff, Failure, Pause};
 use super::directory::Directory;
 use super::hub::Hub;
 use super::lease::{self, Held};
+use super::outcome::Outcome;
 use super::tally::{CloseReason, Count, Tally};
 use crate::balance::{Latency, Load};
 use crate::config;
-use crate::conn::Signal;
+use crate::conn::{DialError, Signal};
+use crate::event::Event;
 use crate::lockfree::ewma::Ewma;
 use crate::lockfree::gate::Gate;
 use crate::lockfree::idle::{Candidate, Slot};
@@ -37,6 +40,8 @@ pub(crate) struct Backend {
     pub(super) response_peak: PeakEwma,
     /// The recent peak of the time to connect.
     pub(super) connect_peak: PeakEwma,
+    /// Whether it can be connected to, and if not, when it is tried again.
+    back_off: BackOff,
     /// One for each cell, made with its first connection: by them connections are cut.
     signals: Segments<OnceLock<Arc<Signal>>, 64>,
     directory: Weak<Directory>,
@@ -58,6 +63,7 @@ impl Backend {
             response_time: Ewma::new(EWMA_SHIFT),
             response_peak: PeakEwma::new(decay),
             connect_peak: PeakEwma::new(decay),
+            back_off: BackOff::new(),
             signals: Segments::new(),
             directory: Arc::downgrade(directory),
             me: me.clone(),
@@ -74,6 +80,39 @@ impl Backend {
     pub(super) fn signal(&self, slot: &Slot) -> Arc<Signal> {
         let signal = self.signals.get_or_make(slot.index(), |_| OnceLock::new());
         signal.get_or_init(Arc::default).clone()
+    }
+
+    /// The pause in which it is not dialled, if there is one now.
+    pub(super) fn pause(&self) -> Option<Pause> {
+        self.back_off.pause(|| self.hub.now()).filter(|_| !self.is_live())
+    }
+
+    /// Whether there is a connection to it, idle or on loan.
+    fn is_live(&self) -> bool {
+        let counts = self.gate.ledger.counts();
+        counts.open > counts.connecting
+    }
+
+    /// A dial that began then has made a connection.
+    pub(super) fn dial_succeeded(&self, began: Instant) {
+        self.note_connected(began);
+        self.back_off.succeeded();
+    }
+
+    /// A dial that began then has failed, and holds its permit still. If a pause begins, those who
+    /// wait are told, by whoever pairs next.
+    pub(super) fn dial_failed(&self, began: Instant, error: &DialError) {
+        let ended = self.hub.now();
+        self.note(ended, ended.saturating_duration_since(began), Outcome::Failed);
+        let what = error.to_string();
+        let (is_live, dice) = (self.is_live(), self.hub.dice());
+        let failure = Failure { began, ended, what: &what, is_live, dice };
+        if let Some(pause) = self.back_off.failed(&failure, &self.hub.config.dialling) {
+            self.gate.rouse();
+            let (id, url) = (self.id, self.server.url());
+            let (failures, pause) = (pause.failures, pause.left);
+            self.hub.tell(|| Event::DialsPaused { id, url, failures, pause });
+        }
     }
 
     /// The servers beside this one; `None` once the pool has gone.

@@ -13,6 +13,7 @@ mod pooling;
 mod real;
 mod regression;
 mod shutdown;
+mod sim_back_off;
 mod sim_background;
 mod sim_balancing;
 mod sim_budget;

@@ -110,7 +110,7 @@ const PARAMETERS: [(&str, &str, Place); 16] = [
 ];
 
 /// Settings that the original did not have, and the tests that show their effects.
-const OWN: [(&str, &str); 16] = [
+const OWN: [(&str, &str); 38] = [
     ("max_lifetime", "a_connection_is_used_until_its_lifetime_ends_and_not_after"),
     ("max_requests_per_connection", "a_connection_carries_as_many_requests_as_it_may_and_no_more"),
     ("min_idle", "background_work_closes_the_surplus_first_and_the_floor_at_its_own_limit"),
@@ -127,12 +127,41 @@ const OWN: [(&str, &str); 16] = [
     ("hash_balance_factor", "a_hot_key_spills_over_when_its_server_has_more_than_its_share"),
     ("seed", "with_a_seed_the_same_calls_make_the_same_picks"),
     ("max_connecting", "as_many_dials_run_at_once_as_may_and_never_one_more"),
+    ("dialling", "the_delay_can_be_set"),
+    ("attempt_delay", "the_delay_can_be_set"),
+    ("attempts_at_once", "no_more_attempts_run_at_once_than_may"),
+    ("max_addresses", "no_more_addresses_are_tried_than_may"),
+    ("spread", "dials_begin_at_each_address_in_turn_unless_told_otherwise"),
+    ("min_ttl", "an_answer_is_used_until_its_time_is_up"),
+    ("max_ttl", "an_answer_is_used_until_its_time_is_up"),
+    ("negative_ttl", "a_failure_is_the_answer_for_a_while"),
+    ("stale_ttl", "old_addresses_are_used_if_the_name_cannot_be_looked_up"),
+    (
+        "failures_before_back_off",
+        "a_server_that_fails_as_often_as_it_may_is_left_in_peace_and_not_before",
+    ),
+    ("min_back_off", "pauses_double_up_to_the_longest"),
+    ("max_back_off", "pauses_double_up_to_the_longest"),
+    ("socket_options", "options_are_set_on_the_socket"),
+    ("no_delay", "options_are_set_on_the_socket"),
+    ("keep_alive_interval", "options_are_set_on_the_socket"),
+    ("keep_alive_count", "options_are_set_on_the_socket"),
+    ("user_timeout", "options_are_set_on_the_socket"),
+    ("send_buffer", "options_are_set_on_the_socket"),
+    ("receive_buffer", "options_are_set_on_the_socket"),
+    ("local_v4", "options_are_set_on_the_socket"),
+    ("local_v6", "options_are_set_on_the_socket"),
+    ("interface", "options_are_set_on_the_socket"),
 ];
 
 /// The suites in which the tests of the tables must be found.
-const SUITES: [&str; 11] = [
+const SUITES: [&str; 15] = [
+    include_str!("../../src/conn/dial/tests/names.rs"),
+    include_str!("../../src/conn/dial/tests/race.rs"),
+    include_str!("../../src/rt/tokio/tests.rs"),
     include_str!("limits.rs"),
     include_str!("pooling.rs"),
+    include_str!("sim_back_off.rs"),
     include_str!("sim_balancing.rs"),
     include_str!("sim_dial.rs"),
     include_str!("sim_expiry.rs"),

@@ -3,9 +3,9 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 
 use crate::error::{BoxError, Phase};
+use crate::rt::{Address, Target};
 
 /// Why no connection came about. `Display` says it in full, with the first addresses that were
 /// tried.
@@ -66,20 +66,47 @@ impl StdError for DialError {
 /// How many addresses that failed are named. A name may have hundreds.
 const MOST_NAMED: usize = 8;
 
-/// The addresses that failed, for the message.
+/// The addresses that failed, for the message, and the last of the errors.
 #[derive(Default)]
 pub(super) struct Failures {
     named: String,
     count: usize,
+    last: Option<io::Error>,
 }
 
 impl Failures {
-    pub(super) fn note(&mut self, addr: SocketAddr, error: &dyn fmt::Display) {
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(super) fn note(&mut self, addr: &Address, error: io::Error) {
+        self.name(addr, &error);
+        self.last = Some(error);
+    }
+
+    /// There was no answer in time.
+    pub(super) fn late(&mut self, target: &Target) {
+        self.name(&target.addr, &"no answer in time");
+    }
+
+    fn name(&mut self, addr: &Address, why: &dyn fmt::Display) {
         if self.count < MOST_NAMED {
             let separator = if self.count == 0 { "" } else { "; " };
-            self.named.push_str(&format!("{separator}{addr}: {error}"));
+            self.named.push_str(&format!("{separator}{addr}: {why}"));
         }
         self.count += 1;
+    }
+
+    /// No address took the connection.
+    pub(super) fn refused(self, host: &str) -> DialError {
+        let message = format!("could not connect to {host}: {self}");
+        DialError::new(DialErrorKind::Connect, message, self.last)
+    }
+
+    /// The deadline has passed.
+    pub(super) fn too_late(self, host: &str) -> DialError {
+        let message = format!("connecting to {host} took too long: {self}");
+        DialError::new(DialErrorKind::Timeout(Phase::Connect), message, self.last)
     }
 }
 

@@ -84,11 +84,7 @@ impl Connector for Nowhere {
 }
 
 impl Resolve for Nowhere {
-    fn resolve<'a>(
-        &'a self,
-        _: &'a str,
-        _: u16,
-    ) -> BoxFuture<'a, io::Result<Vec<std::net::SocketAddr>>> {
+    fn resolve<'a>(&'a self, _: &'a str, _: u16) -> BoxFuture<'a, io::Result<crate::rt::Resolved>> {
         Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
     }
 }
@@ -109,6 +105,7 @@ impl World {
         let (wire, clock, start) =
             (Arc::new(Wire::default()), Arc::new(Clock::default()), Instant::now());
         let shared = Arc::new(ConnShared {
+            names: Names::new(Default::default()),
             runtime: Runtime::custom(Hands(clock.clone(), start), Nowhere, Nowhere),
             buffers: Buffers::new(8),
             limits: HeadLimits::default(),
