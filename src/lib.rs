@@ -212,7 +212,7 @@ pub use rt::{
 #[cfg(not(evenkeel_loom))]
 pub use select::Select;
 #[cfg(not(evenkeel_loom))]
-pub use server::{Server, ServerId};
+pub use server::{Proxy, Server, ServerId};
 #[cfg(not(evenkeel_loom))]
 pub use strategy::Strategy;
 #[cfg(not(evenkeel_loom))]

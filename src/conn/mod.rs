@@ -36,12 +36,15 @@ use crate::config::Steps;
 use crate::proto::h1::{Buffer, Exchange};
 pub(crate) use crate::proto::h1::{Form, HeadLimits, RequestHead};
 use crate::rt::{Liveness, Runtime, Transport};
+use crate::server::Proxy;
 
 /// What all connections of a pool have in common.
 #[derive(Debug)]
 pub(crate) struct ConnShared {
     pub(crate) runtime: Runtime,
     pub(crate) names: Names,
+    /// That of the servers which have none of their own.
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) buffers: Buffers,
     pub(crate) limits: HeadLimits,
     pub(crate) steps: Steps,

@@ -12,7 +12,7 @@ use crate::conn::{Buffers, ConnShared, HeadLimits, Names, Overrides};
 use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
 use crate::rt::{Resolve, Runtime};
-use crate::server::Server;
+use crate::server::{Proxy, Server};
 use crate::strategy::Strategy;
 use crate::tasks::{self, Driver};
 use crate::upstream::{Directory, Hub};
@@ -30,6 +30,7 @@ pub struct Builder {
     balancer: Option<Arc<dyn Balancer>>,
     observer: Option<Arc<dyn Observer>>,
     resolver: Option<Arc<dyn Resolve>>,
+    proxy: Option<Proxy>,
     overrides: Overrides,
 }
 
@@ -93,6 +94,14 @@ impl Builder {
         self
     }
 
+    /// Reaches all servers by `proxy`, but for those that have [one of their own](Server::proxy),
+    /// are to be reached [directly](Server::direct), or listen on a Unix-domain socket. Default:
+    /// none; the environment is not asked.
+    pub fn proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
+        self.proxy = proxy.into();
+        self
+    }
+
     /// Gives `host` these addresses, without a look-up, and no others. A port of zero stands for
     /// that of the server.
     ///
@@ -129,8 +138,8 @@ impl Builder {
         self
     }
 
-    /// Replaces all settings but the servers, the runtime, the balancer, the observer, the resolver
-    /// and what is set with [`resolve`](Self::resolve).
+    /// Replaces all settings but the servers, the runtime, the balancer, the observer, the
+    /// resolver, the proxy, and what is set with [`resolve`](Self::resolve).
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
@@ -247,7 +256,10 @@ impl Builder {
         };
         check_overrides(&self.overrides)?;
         let names = Names::new(self.overrides);
-        let conns = ConnShared { runtime, names, buffers, limits, steps: self.config.steps() };
+        self.proxy.as_ref().map_or(Ok(()), Proxy::validate)?;
+        let proxy = self.proxy;
+        let conns =
+            ConnShared { proxy, runtime, names, buffers, limits, steps: self.config.steps() };
         let directory = Directory::new(Hub::new(self.config, conns, self.observer), self.balancer);
         directory.add_all(self.servers)?;
         Ok(directory)
@@ -274,6 +286,7 @@ impl fmt::Debug for Builder {
             .field("observer", &self.observer.is_some())
             .field("resolver", &self.resolver.is_some())
             .field("resolve", &self.overrides)
+            .field("proxy", &self.proxy)
             .finish()
     }
 }

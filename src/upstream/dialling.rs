@@ -101,7 +101,7 @@ fn open(
         let began = hub.now();
         let limit = began + timeout.unwrap_or(hub.config.connect_timeout).min(FOREVER);
         let limit = deadline.map_or(limit, |deadline| deadline.min(limit));
-        let setting = Setting::new(hub.runtime(), &hub.conns.names, &hub.config);
+        let setting = Setting::new(&hub.conns, &hub.config);
         let dialled = dial(setting, server, limit).await;
         match dialled {
             Ok(transport) => {

@@ -86,6 +86,7 @@ impl Directory {
         for limit in servers.iter().filter_map(Server::own_limit) {
             validate_max_connections(limit)?;
         }
+        servers.iter().try_for_each(Server::validate)?;
         // A server's record is large: cells, signals, counters. One that is here already gets none;
         // the update below settles a race between two who bring the same one.
         let known: Vec<bool> = self.roster.with(|roster| {

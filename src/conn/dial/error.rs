@@ -6,6 +6,7 @@ use std::io;
 
 use crate::error::{BoxError, Phase};
 use crate::rt::{Address, Target};
+use crate::server::Proxy;
 
 /// Why no connection came about. `Display` says it in full, with the first addresses that were
 /// tried.
@@ -44,6 +45,12 @@ impl DialError {
     /// The message, and the last error of the resolver or of a socket, if there was one.
     pub(crate) fn into_parts(self) -> (String, Option<BoxError>) {
         (self.message, self.source)
+    }
+
+    /// It was a proxy that could not be connected to.
+    pub(super) fn of_proxy(mut self, proxy: &Proxy) -> Self {
+        self.message = format!("proxy {}: {}", proxy.url(), self.message);
+        self
     }
 
     pub(super) fn new(kind: DialErrorKind, message: String, source: Option<io::Error>) -> Self {

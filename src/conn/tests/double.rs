@@ -105,6 +105,7 @@ impl World {
         let (wire, clock, start) =
             (Arc::new(Wire::default()), Arc::new(Clock::default()), Instant::now());
         let shared = Arc::new(ConnShared {
+            proxy: None,
             names: Names::new(Default::default()),
             runtime: Runtime::custom(Hands(clock.clone(), start), Nowhere, Nowhere),
             buffers: Buffers::new(8),

@@ -233,10 +233,10 @@ fn dials_begin_at_each_address_in_turn_unless_told_otherwise() {
         let sim = world(3);
         let listeners = [FIRST, SECOND, THIRD].map(|addr| sim.net().listen(addr));
         let config = config_of(Dialling::new().spread(spread));
-        let (runtime, names) = (sim.runtime(), Names::new(Overrides::new()));
+        let shared = shared(sim.runtime());
         let server = Server::new("http://api.test").unwrap();
         for _ in 0..6 {
-            let setting = Setting::new(&runtime, &names, &config);
+            let setting = Setting::new(&shared, &config);
             let deadline = sim.now() + SEC;
             sim.block_on(dial(setting, &server, deadline)).unwrap();
         }
