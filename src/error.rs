@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Request;
 use http::request::Parts;
@@ -27,6 +28,7 @@ struct Repr {
     attempts: u32,
     retry_safe: bool,
     reused: bool,
+    retry_after: Option<Duration>,
     request: Option<Parts>,
     message: Cow<'static, str>,
     source: Option<BoxError>,
@@ -102,6 +104,7 @@ impl Error {
                 attempts: 0,
                 retry_safe: false,
                 reused: false,
+                retry_after: None,
                 request: None,
                 message: message.into(),
                 source: None,
@@ -136,6 +139,12 @@ impl Error {
 
     pub(crate) fn on_reused(mut self, reused: bool) -> Self {
         self.repr.reused = reused;
+        self
+    }
+
+    /// The pool does not try before then.
+    pub(crate) fn with_retry_after(mut self, time: Duration) -> Self {
+        self.repr.retry_after = Some(time);
         self
     }
 
@@ -176,6 +185,13 @@ impl Error {
     /// Whether the connection that failed had carried a request before.
     pub fn reused(&self) -> bool {
         self.repr.reused
+    }
+
+    /// How long it was until the pool would try again, where it did not try: the server has failed
+    /// to be connected to so often that it is left in peace for a while
+    /// ([`Dialling`](crate::Dialling)).
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.repr.retry_after
     }
 
     /// The request without its body, where [`is_retry_safe`](Self::is_retry_safe) says that it can

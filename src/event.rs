@@ -21,6 +21,18 @@ pub enum Event<'a> {
         /// Its base URL.
         url: &'a str,
     },
+    /// Dials of a server have failed so often in a row that it is left in peace for a while.
+    #[non_exhaustive]
+    DialsPaused {
+        /// The server.
+        id: ServerId,
+        /// Its base URL.
+        url: &'a str,
+        /// How many have failed since the last that made a connection.
+        failures: u32,
+        /// For how long no further one is begun.
+        pause: Duration,
+    },
     /// A server has left the pool. What is on loan may end.
     #[non_exhaustive]
     ServerRemoved {

@@ -198,7 +198,7 @@ mod upstream;
 #[cfg(not(evenkeel_loom))]
 pub use balance::{Balancer, Candidate, Candidates};
 #[cfg(not(evenkeel_loom))]
-pub use config::{Config, Limits, Retry, RetryBudget};
+pub use config::{Config, Dialling, Limits, Retry, RetryBudget, SocketOptions};
 #[cfg(all(feature = "rustls-no-provider", not(evenkeel_loom)))]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use config::{TlsConfig, TlsCrypto, TlsVersion};
@@ -219,13 +219,13 @@ pub use pool::{
 };
 #[cfg(not(evenkeel_loom))]
 pub use rt::{
-    BoxFuture, Connector, Liveness, Resolve, Runtime, Sleep, Spawner, Target, Timer, TlsInfo,
-    Transport, TransportInfo,
+    Address, BoxFuture, Connector, Liveness, Resolve, Resolved, Runtime, Sleep, Spawner, Target,
+    Timer, TlsInfo, Transport, TransportInfo,
 };
 #[cfg(not(evenkeel_loom))]
 pub use select::Select;
 #[cfg(not(evenkeel_loom))]
-pub use server::{Server, ServerId};
+pub use server::{Proxy, Server, ServerId};
 #[cfg(not(evenkeel_loom))]
 pub use strategy::Strategy;
 #[cfg(not(evenkeel_loom))]

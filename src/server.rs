@@ -1,9 +1,14 @@
 //! [`Server`]: what the user adds to a pool.
 
+mod proxy;
+mod unix;
+
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::path::Path;
 use std::sync::Arc;
 
+pub use self::proxy::Proxy;
 #[cfg(feature = "rustls-no-provider")]
 use crate::config::TlsConfig;
 use crate::error::{Error, ErrorKind};
@@ -49,6 +54,7 @@ pub struct Server {
     is_https: bool,
     /// The value of the `Host` field: the authority without a default port.
     authority: String,
+    way: Way,
     /// A limit of its own.
     max_connections: Option<usize>,
     /// How TLS is spoken, if not as with the others.
@@ -56,6 +62,17 @@ pub struct Server {
     tls: Option<Arc<TlsConfig>>,
     /// What the user may change while the server is in a pool.
     terms: Terms,
+}
+
+/// How a server is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Way {
+    /// By the pool's proxy, if it has one.
+    #[default]
+    OfPool,
+    Direct,
+    Proxy(Arc<Proxy>),
+    Unix(Arc<Path>),
 }
 
 /// On what terms a server takes part in balancing.
@@ -79,6 +96,11 @@ impl Server {
     /// `https`, if none is given. A pool refuses a server with `https` if the crate was built
     /// without the feature `rustls`.
     ///
+    /// Or that of a Unix-domain socket: `unix:/path/of/the.sock`, with a base path behind another
+    /// colon, as in `unix:/run/docker.sock:/v1.43`. The path is taken as it is written, and
+    /// `unix:///path` is the same. The `Host` field is `localhost`;
+    /// [`unix_socket`](Self::unix_socket) is for another.
+    ///
     /// # Errors
     /// [`ErrorKind::Url`] if the URL is empty or malformed, has another scheme or no host, or
     /// carries user info, a query or a fragment.
@@ -89,6 +111,9 @@ impl Server {
         };
         if given.trim().is_empty() {
             return Err(Error::new(ErrorKind::Url, "invalid server URL: it is empty"));
+        }
+        if let Some(rest) = unix::rest(given) {
+            return unix::parse(rest);
         }
         // `http::Uri` drops a fragment silently, so it must be looked for first.
         if given.contains('#') {
@@ -128,6 +153,7 @@ impl Server {
             port,
             is_https: usual_port == 443,
             authority,
+            way: Way::default(),
             max_connections: None,
             #[cfg(feature = "rustls-no-provider")]
             tls: None,
@@ -180,6 +206,37 @@ impl Server {
         self.is_https
     }
 
+    /// Reaches this server by `proxy`, in the place of the [pool's](crate::Builder::proxy). A
+    /// server behind a Unix-domain socket is reached directly all the same.
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        if !matches!(self.way, Way::Unix(_)) {
+            self.way = Way::Proxy(Arc::new(proxy));
+        }
+        self
+    }
+
+    /// Reaches this server without a proxy, though the pool has one.
+    #[must_use]
+    pub fn direct(mut self) -> Self {
+        if !matches!(self.way, Way::Unix(_)) {
+            self.way = Way::Direct;
+        }
+        self
+    }
+
+    pub(crate) fn way(&self) -> &Way {
+        &self.way
+    }
+
+    /// Checks what the setters could not refuse.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        match &self.way {
+            Way::Proxy(proxy) => proxy.validate(),
+            _ => Ok(()),
+        }
+    }
+
     /// How much of the traffic this server is to have, beside the others. Every
     /// [`Strategy`](crate::Strategy) but `RoundRobin` honours it. 0 drains it: it gets no new
     /// requests, but for those that [name it](crate::Select::server). Default: 1.
@@ -220,12 +277,12 @@ impl Server {
         &self.url
     }
 
-    /// The host, without brackets.
+    /// The host, without brackets. Of a `unix:` URL: `localhost`.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port.
+    /// The port. Of a `unix:` URL: 80, which stands for nothing.
     pub fn port(&self) -> u16 {
         self.port
     }

@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use allocation_counter::measure;
 use evenkeel::{
-    Body, BoxFuture, Connector, Liveness, Pool, Resolve, Runtime, Select, Server, Sleep, Target,
-    Timer, Transport,
+    Body, BoxFuture, Connector, Liveness, Pool, Resolve, Resolved, Runtime, Select, Server, Sleep,
+    Target, Timer, Transport,
 };
 use futures_lite::{AsyncRead, AsyncWrite};
 use http::{Request, Uri};
@@ -117,8 +117,9 @@ impl Connector for Memory {
 }
 
 impl Resolve for Memory {
-    fn resolve<'a>(&'a self, _: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
-        Box::pin(async move { Ok(vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)]) })
+    fn resolve<'a>(&'a self, _: &'a str, port: u16) -> BoxFuture<'a, io::Result<Resolved>> {
+        let addr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Box::pin(async move { Ok(vec![addr].into()) })
     }
 }
 

@@ -1,8 +1,10 @@
 //! [`Config`]: limits and timeouts as plain data, validated once, at `build()`.
 
 mod check;
+mod dialling;
 mod limits;
 mod retry;
+mod socket;
 #[cfg(feature = "rustls-no-provider")]
 mod tls;
 
@@ -10,9 +12,11 @@ use std::time::Duration;
 
 pub(crate) use self::check::FOREVER;
 use self::check::{in_range, positive, refuse};
+pub use self::dialling::Dialling;
 pub use self::limits::Limits;
 pub(crate) use self::limits::validate_max_connections;
 pub use self::retry::{Retry, RetryBudget};
+pub use self::socket::SocketOptions;
 #[cfg(feature = "rustls-no-provider")]
 pub use self::tls::{TlsConfig, TlsCrypto, TlsVersion};
 use crate::error::Error;
@@ -122,6 +126,10 @@ pub struct Config {
     #[cfg(feature = "rustls-no-provider")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub tls: TlsConfig,
+    /// How connections are opened: the order of addresses, names, pauses after failures.
+    pub dialling: Dialling,
+    /// What is set on each socket.
+    pub socket_options: SocketOptions,
 }
 
 impl Default for Config {
@@ -155,6 +163,8 @@ impl Default for Config {
             seed: None,
             max_head_size: 64 * 1024,
             max_headers: 512,
+            dialling: Dialling::default(),
+            socket_options: SocketOptions::default(),
             retry: Retry::default(),
             retry_budget: RetryBudget::default(),
             #[cfg(feature = "rustls-no-provider")]
@@ -184,6 +194,8 @@ impl Config {
         Limits::of(self).validate(self.min_idle)?;
         self.retry.validate()?;
         self.retry_budget.validate()?;
+        self.dialling.validate()?;
+        self.socket_options.validate()?;
         in_range("max_head_size", self.max_head_size, 256, 16 << 20)?;
         in_range("max_headers", self.max_headers, 1, 24_576)?;
         positive("max_idle_time", self.max_idle_time)?;

@@ -33,7 +33,7 @@ use sync_wrapper::SyncWrapper;
 use self::alarm::Alarm;
 pub(crate) use self::buffers::Buffers;
 use self::clock::Pace;
-pub(crate) use self::dial::{DialError, DialErrorKind, dial};
+pub(crate) use self::dial::{DialError, DialErrorKind, Names, Overrides, Setting, dial};
 pub(crate) use self::error::{ExchangeError, ExchangeErrorKind};
 use self::signal::Wakers;
 pub(crate) use self::signal::{Signal, Watched};
@@ -44,11 +44,15 @@ use crate::config::Steps;
 use crate::proto::h1::{Buffer, Exchange};
 pub(crate) use crate::proto::h1::{Form, HeadLimits, RequestHead};
 use crate::rt::{Liveness, Runtime, TlsInfo, Transport};
+use crate::server::Proxy;
 
 /// What all connections of a pool have in common.
 #[derive(Debug)]
 pub(crate) struct ConnShared {
     pub(crate) runtime: Runtime,
+    pub(crate) names: Names,
+    /// That of the servers which have none of their own.
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) buffers: Buffers,
     pub(crate) limits: HeadLimits,
     pub(crate) steps: Steps,

@@ -34,6 +34,7 @@ pub mod budget;
 pub mod claims;
 pub mod counter;
 pub mod ewma;
+pub mod flight;
 pub mod gate;
 pub mod hint;
 pub mod histogram;

@@ -1,4 +1,4 @@
-//! How long to wait before a server is asked again.
+//! How long to wait before a server is asked, or dialled, again.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,10 +13,27 @@ use crate::config::Retry;
 /// "Full jitter": callers that failed together must not come back together. M. Brooker,
 /// *Exponential Backoff and Jitter*, AWS Architecture Blog, 2015.
 pub(crate) fn pause(retry: &Retry, nth: u32, dice: u64) -> Duration {
-    let doubled = 1_u32.checked_shl(nth).and_then(|times| retry.base_delay.checked_mul(times));
-    let most = doubled.map_or(retry.max_delay, |most| most.min(retry.max_delay));
+    part(doubled(nth, retry.base_delay, retry.max_delay), dice)
+}
+
+/// The pause before a server that cannot be connected to is dialled for the `nth` time again, from
+/// 0 on: `least`, doubled each time up to `most`; and shortened by up to a half, as the dice fall. It
+/// is never short: here the pause is for the server's sake, and not for that of one request.
+pub(crate) fn dial_pause(nth: u32, least: Duration, most: Duration, dice: u64) -> Duration {
+    let half = doubled(nth, least, most) / 2;
+    half + part(half, dice)
+}
+
+/// `least`, doubled so often, up to `most`.
+fn doubled(times: u32, least: Duration, most: Duration) -> Duration {
+    let doubled = 1_u32.checked_shl(times).and_then(|times| least.checked_mul(times));
+    doubled.map_or(most, |doubled| doubled.min(most))
+}
+
+/// An even part of it, as the dice fall; never the whole.
+fn part(whole: Duration, dice: u64) -> Duration {
     // Settings are at most ten years: in nanoseconds far below 2^64.
-    let nanos = (most.as_nanos() * u128::from(dice)) >> 64;
+    let nanos = (whole.as_nanos() * u128::from(dice)) >> 64;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
@@ -54,6 +71,21 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_are_never_less_than_half() {
+        for (count, whole) in [(0, 100), (1, 200), (4, 1600), (5, 2000), (31, 2000), (99, 2000)] {
+            let pauses: Vec<_> = (0..1000)
+                .map(|dice| {
+                    dial_pause(count, 100 * MS, 2000 * MS, fastrand::Rng::with_seed(dice).u64(..))
+                })
+                .collect();
+            let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+            assert!(*least >= whole * MS / 2 && *most <= whole * MS, "{count}: {least:?} {most:?}");
+            // They are spread over nearly all of that.
+            assert!(*most - *least > whole * MS * 9 / 20, "{count}");
+        }
+    }
 
     #[test]
     fn a_pause_is_drawn_from_an_interval_that_doubles_up_to_a_bound() {

@@ -1,6 +1,7 @@
 //! [`Builder`]: settings first, then everything is checked at once.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +9,12 @@ use super::Pool;
 use crate::balance::Balancer;
 #[cfg(feature = "rustls-no-provider")]
 use crate::config::TlsConfig;
-use crate::config::{Config, Retry, RetryBudget};
-use crate::conn::{Buffers, ConnShared, HeadLimits};
-use crate::error::Error;
-#[cfg(any(doc, not(feature = "async-io")))]
-use crate::error::ErrorKind;
+use crate::config::{Config, Dialling, Retry, RetryBudget, SocketOptions};
+use crate::conn::{Buffers, ConnShared, HeadLimits, Names, Overrides};
+use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
-use crate::rt::Runtime;
-use crate::server::Server;
+use crate::rt::{Resolve, Runtime};
+use crate::server::{Proxy, Server};
 use crate::strategy::Strategy;
 use crate::tasks::{self, Driver};
 use crate::upstream::{Directory, Hub};
@@ -32,6 +31,9 @@ pub struct Builder {
     servers: Vec<Server>,
     balancer: Option<Arc<dyn Balancer>>,
     observer: Option<Arc<dyn Observer>>,
+    resolver: Option<Arc<dyn Resolve>>,
+    proxy: Option<Proxy>,
+    overrides: Overrides,
 }
 
 macro_rules! setters {
@@ -101,6 +103,45 @@ impl Builder {
         self
     }
 
+    /// Looks names up through `resolver`, in the place of the runtime's. What it answers is kept
+    /// for a while, and it is not asked for literal addresses: see [`Dialling`].
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Some(Arc::new(resolver));
+        self
+    }
+
+    /// Reaches all servers by `proxy`, but for those that have [one of their own](Server::proxy),
+    /// are to be reached [directly](Server::direct), or listen on a Unix-domain socket. Default:
+    /// none; the environment is not asked.
+    pub fn proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
+        self.proxy = proxy.into();
+        self
+    }
+
+    /// Gives `host` these addresses, without a look-up, and no others. A port of zero stands for
+    /// that of the server.
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use evenkeel::{Pool, Server};
+    ///
+    /// let addrs = [SocketAddr::from(([10, 0, 0, 1], 0)), SocketAddr::from(([10, 0, 0, 2], 0))];
+    /// let pool = Pool::builder()
+    ///     .server(Server::new("http://api.example.com")?)
+    ///     .resolve("api.example.com", addrs)
+    ///     .build()?;
+    /// # Ok::<(), evenkeel::Error>(())
+    /// ```
+    pub fn resolve(
+        mut self,
+        host: impl AsRef<str>,
+        addrs: impl IntoIterator<Item = SocketAddr>,
+    ) -> Self {
+        let host = host.as_ref().to_ascii_lowercase();
+        self.overrides.insert(host, addrs.into_iter().collect());
+        self
+    }
+
     /// See [`Config::max_requests_per_connection`]. Default: none. At least 1.
     pub fn max_requests_per_connection(mut self, most: impl Into<Option<u32>>) -> Self {
         self.config.max_requests_per_connection = most.into();
@@ -113,7 +154,8 @@ impl Builder {
         self
     }
 
-    /// Replaces all settings but the servers, the runtime, the balancer and the observer.
+    /// Replaces all settings but the servers, the runtime, the balancer, the observer, the
+    /// resolver, the proxy, and what is set with [`resolve`](Self::resolve).
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
@@ -158,6 +200,10 @@ impl Builder {
         retry: Retry,
         /// See [`Config::retry_budget`]. Default: 20 %, and 10 a second, over 10 s.
         retry_budget: RetryBudget,
+        /// How connections are opened: see [`Dialling`].
+        dialling: Dialling,
+        /// What is set on each socket: see [`SocketOptions`].
+        socket_options: SocketOptions,
     }
 
     optional_setters! {
@@ -221,6 +267,9 @@ impl Builder {
         self.config.validate()?;
         let mut runtime = self.runtime.map_or_else(default_runtime, Ok)?;
         runtime.check()?;
+        if let Some(resolver) = self.resolver {
+            runtime = runtime.with_resolver(resolver);
+        }
         if driven {
             runtime = runtime.without_background();
         }
@@ -229,11 +278,26 @@ impl Builder {
             max_bytes: self.config.max_head_size,
             max_fields: self.config.max_headers,
         };
-        let conns = ConnShared { runtime, buffers, limits, steps: self.config.steps() };
+        check_overrides(&self.overrides)?;
+        let names = Names::new(self.overrides);
+        self.proxy.as_ref().map_or(Ok(()), Proxy::validate)?;
+        let proxy = self.proxy;
+        let conns =
+            ConnShared { proxy, runtime, names, buffers, limits, steps: self.config.steps() };
         let directory = Directory::new(Hub::new(self.config, conns, self.observer)?, self.balancer);
         directory.add_all(self.servers)?;
         Ok(directory)
     }
+}
+
+fn check_overrides(overrides: &Overrides) -> Result<(), Error> {
+    for (host, addrs) in overrides {
+        if host.is_empty() || addrs.is_empty() {
+            let message = format!("resolve({host:?}, ..) needs a host and at least one address");
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Builder {
@@ -244,6 +308,9 @@ impl fmt::Debug for Builder {
             .field("servers", &self.servers)
             .field("balancer", &self.balancer.is_some())
             .field("observer", &self.observer.is_some())
+            .field("resolver", &self.resolver.is_some())
+            .field("resolve", &self.overrides)
+            .field("proxy", &self.proxy)
             .finish()
     }
 }

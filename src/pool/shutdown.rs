@@ -136,6 +136,7 @@ pub(super) fn close(directory: &Directory) {
     let hub = &directory.hub;
     hub.lifecycle.close();
     hub.driver.wake();
+    hub.conns.names.abandon();
     for backend in directory.servers() {
         settle::shut(&*backend);
     }

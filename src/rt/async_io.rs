@@ -12,7 +12,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 use socket2::SockRef;
 
 use super::{
-    BoxFuture, Connector, Liveness, Resolve, Sleep, Target, Timer, Transport, TransportInfo, socket,
+    Address, BoxFuture, Connector, Liveness, Resolve, Resolved, Sleep, Target, Timer, Transport,
+    TransportInfo, socket,
 };
 
 /// The clock and the connector. async-io has one reactor per process, so this has no state.
@@ -48,25 +49,58 @@ impl Sleep for Nap {
 impl Connector for AsyncIo {
     fn connect<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
         Box::pin(async move {
-            let stream = AsyncIoStream::connect(target).await?;
-            Ok(Box::new(stream) as Box<dyn Transport>)
+            Ok(match &target.addr {
+                Address::Ip(addr) => Box::new(AsyncIoStream::connect(*addr, target).await?) as _,
+                #[cfg(unix)]
+                Address::Unix(path) => {
+                    let stream = Async::new_nonblocking(socket::unix(path, &target.options)?)?;
+                    Box::new(AsyncIoStream { stream, peer: None }) as Box<dyn Transport>
+                }
+                #[cfg(not(unix))]
+                addr => return Err(socket::unsupported(addr)),
+            })
         })
     }
 }
 
-struct AsyncIoStream {
-    stream: Async<TcpStream>,
-    peer: SocketAddr,
+/// What a stream of this adapter is made of: a TCP or a Unix-domain stream.
+#[cfg(unix)]
+trait Socket: std::os::fd::AsFd + Send + Sync + Unpin + 'static {}
+#[cfg(unix)]
+impl<T: std::os::fd::AsFd + Send + Sync + Unpin + 'static> Socket for T {}
+#[cfg(windows)]
+trait Socket: std::os::windows::io::AsSocket + Send + Sync + Unpin + 'static {}
+#[cfg(windows)]
+impl<T: std::os::windows::io::AsSocket + Send + Sync + Unpin + 'static> Socket for T {}
+
+struct AsyncIoStream<S> {
+    stream: Async<S>,
+    /// `None` for a Unix-domain socket.
+    peer: Option<SocketAddr>,
 }
 
-impl AsyncIoStream {
-    async fn connect(target: &Target) -> io::Result<Self> {
-        let peer = target.addr;
-        let stream = Async::<TcpStream>::connect(peer).await?;
-        socket::set_options(SockRef::from(stream.get_ref()), target.keep_alive)?;
-        Ok(Self { stream, peer })
+impl AsyncIoStream<TcpStream> {
+    async fn connect(peer: SocketAddr, target: &Target) -> io::Result<Self> {
+        let stream = Async::new_nonblocking(socket::tcp(peer, target)?)?;
+        match SockRef::from(stream.get_ref()).connect(&peer.into()) {
+            Err(error) if !is_in_progress(&error) => return Err(error),
+            _ => {}
+        }
+        stream.writable().await?;
+        match stream.get_ref().take_error()? {
+            Some(error) => Err(error),
+            None => Ok(Self { stream, peer: Some(peer) }),
+        }
     }
+}
 
+/// Whether a connection goes on being made.
+fn is_in_progress(error: &io::Error) -> bool {
+    let in_progress = rustix::io::Errno::INPROGRESS.raw_os_error();
+    error.raw_os_error() == Some(in_progress) || is_retry(error)
+}
+
+impl<S: Socket> AsyncIoStream<S> {
     /// Waits for readability first, then reads.
     ///
     /// The usual order, reading first and waiting on "would block", costs two useless system
@@ -76,7 +110,7 @@ impl AsyncIoStream {
     fn poll_read_with<T>(
         &self,
         cx: &mut Context<'_>,
-        mut read: impl FnMut(&TcpStream) -> io::Result<T>,
+        mut read: impl FnMut(&S) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         loop {
             ready!(self.stream.poll_readable(cx))?;
@@ -91,7 +125,7 @@ impl AsyncIoStream {
     fn poll_write_with<T>(
         &self,
         cx: &mut Context<'_>,
-        mut write: impl FnMut(&TcpStream) -> io::Result<T>,
+        mut write: impl FnMut(&S) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         loop {
             match write(self.stream.get_ref()) {
@@ -108,7 +142,10 @@ fn is_retry(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-impl AsyncRead for AsyncIoStream {
+impl<S: Socket> AsyncRead for AsyncIoStream<S>
+where
+    for<'s> &'s S: Read,
+{
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -126,7 +163,10 @@ impl AsyncRead for AsyncIoStream {
     }
 }
 
-impl AsyncWrite for AsyncIoStream {
+impl<S: Socket> AsyncWrite for AsyncIoStream<S>
+where
+    for<'s> &'s S: Write,
+{
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -148,7 +188,7 @@ impl AsyncWrite for AsyncIoStream {
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(match self.stream.get_ref().shutdown(Shutdown::Write) {
+        Poll::Ready(match SockRef::from(self.stream.get_ref()).shutdown(Shutdown::Write) {
             // The peer was faster: there is nothing left to close.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             result => result,
@@ -156,7 +196,10 @@ impl AsyncWrite for AsyncIoStream {
     }
 }
 
-impl Transport for AsyncIoStream {
+impl<S: Socket> Transport for AsyncIoStream<S>
+where
+    for<'s> &'s S: Read + Write,
+{
     // async-io registers interest for one event at a time, and asks the kernel anew each time. A
     // raw read behind its back can at worst make one wait end early, which `poll_read_with`
     // answers by waiting again.
@@ -184,8 +227,8 @@ impl Transport for AsyncIoStream {
     }
 
     fn info(&self) -> TransportInfo {
-        let local = self.stream.get_ref().local_addr().ok();
-        TransportInfo { local, peer: Some(self.peer), tls: None }
+        let local = SockRef::from(self.stream.get_ref()).local_addr().ok();
+        TransportInfo { local: local.and_then(|addr| addr.as_socket()), peer: self.peer, tls: None }
     }
 
     fn abort(&mut self) {
@@ -198,14 +241,10 @@ impl Transport for AsyncIoStream {
 pub(super) struct UnblockedLookup;
 
 impl Resolve for UnblockedLookup {
-    fn resolve<'a>(
-        &'a self,
-        host: &'a str,
-        port: u16,
-    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+    fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Resolved>> {
         Box::pin(async move {
             if let Ok(ip) = host.parse::<IpAddr>() {
-                return Ok(vec![SocketAddr::new(ip, port)]);
+                return Ok(vec![SocketAddr::new(ip, port)].into());
             }
             let host = host.to_owned();
             blocking::unblock(move || Ok((host, port).to_socket_addrs()?.collect())).await
@@ -216,13 +255,17 @@ impl Resolve for UnblockedLookup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rt::tests::assert_options;
+    use crate::rt::tests::{assert_more_options, assert_options};
 
     #[test]
     fn options_are_set_on_the_socket() {
-        assert_options(|target, check| {
-            let stream = futures_lite::future::block_on(AsyncIoStream::connect(target)).unwrap();
+        let connect = |target: &Target, check: &dyn Fn(SockRef<'_>)| {
+            let Address::Ip(addr) = target.addr else { panic!("a TCP address") };
+            let connect = AsyncIoStream::connect(addr, target);
+            let stream = futures_lite::future::block_on(connect).unwrap();
             check(SockRef::from(stream.stream.get_ref()));
-        });
+        };
+        assert_options(connect);
+        assert_more_options(connect);
     }
 }

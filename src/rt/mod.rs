@@ -20,6 +20,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 pub(crate) use self::runtime::Background;
 pub use self::runtime::Runtime;
+use crate::config::SocketOptions;
 
 /// A boxed future that can be sent between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -174,22 +176,51 @@ pub struct TlsInfo {
     pub resumed: bool,
 }
 
-/// Where a [`Connector`] is to connect to.
+/// Where something listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Address {
+    /// An IP address and port.
+    Ip(SocketAddr),
+    /// A Unix-domain socket in the file system.
+    Unix(PathBuf),
+}
+
+impl From<SocketAddr> for Address {
+    fn from(addr: SocketAddr) -> Self {
+        Self::Ip(addr)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(addr) => fmt::Display::fmt(addr, f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Where a [`Connector`] is to connect to, and how.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Target {
-    /// The address, as [`Resolve`] gave it.
-    pub addr: SocketAddr,
-    /// The host of the server's URL, as a name or literal address, without brackets.
+    /// The address: one of those that [`Resolve`] gave, or the path of a server's socket.
+    pub addr: Address,
+    /// The host of the server's URL, or of the proxy's, as a name or literal address, without
+    /// brackets.
     pub host: String,
-    /// Send TCP keep-alive probes after this much silence, and then as often. `None`: never.
+    /// Send TCP keep-alive probes after this much silence. `None`: never.
     pub keep_alive: Option<Duration>,
+    /// What else to set on the socket.
+    pub options: SocketOptions,
 }
 
 impl Target {
     /// A target at `addr`, named `host`, without TCP keep-alive.
-    pub fn new(addr: SocketAddr, host: impl Into<String>) -> Self {
-        Self { addr, host: host.into(), keep_alive: None }
+    pub fn new(addr: impl Into<Address>, host: impl Into<String>) -> Self {
+        let options = SocketOptions::default();
+        Self { addr: addr.into(), host: host.into(), keep_alive: None, options }
     }
 }
 
@@ -203,13 +234,44 @@ pub trait Connector: Send + Sync + 'static {
 }
 
 /// Turns a host name into addresses.
+///
+/// The pool keeps what it answers for a while ([`Dialling`](crate::Dialling)), makes one look-up at
+/// a time for each name, and does not ask for literal addresses. So this may be as slow as it must,
+/// but not block the thread.
 pub trait Resolve: Send + Sync + 'static {
     /// Looks `host` up. An empty answer counts as a failure to resolve.
-    fn resolve<'a>(
-        &'a self,
-        host: &'a str,
-        port: u16,
-    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>>;
+    ///
+    /// The addresses are tried in their order, but for their families, which take turns.
+    fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Resolved>>;
+}
+
+/// What a [`Resolve`]r found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Resolved {
+    /// The addresses, the most wanted first.
+    pub addrs: Vec<SocketAddr>,
+    /// How long they may be used. `None`: the resolver does not know.
+    pub ttl: Option<Duration>,
+}
+
+impl Resolved {
+    /// These addresses, for as long as the resolver says.
+    pub fn new(addrs: Vec<SocketAddr>, ttl: impl Into<Option<Duration>>) -> Self {
+        Self { addrs, ttl: ttl.into() }
+    }
+}
+
+impl From<Vec<SocketAddr>> for Resolved {
+    fn from(addrs: Vec<SocketAddr>) -> Self {
+        Self { addrs, ttl: None }
+    }
+}
+
+impl FromIterator<SocketAddr> for Resolved {
+    fn from_iter<T: IntoIterator<Item = SocketAddr>>(addrs: T) -> Self {
+        Self { addrs: addrs.into_iter().collect(), ttl: None }
+    }
 }
 
 impl fmt::Debug for dyn Transport {

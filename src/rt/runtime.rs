@@ -112,6 +112,11 @@ impl Runtime {
         self
     }
 
+    pub(crate) fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
     /// Sockets and timers of async-io, which brings its own reactor thread and so works under any
     /// executor, or under a bare `block_on`. Background work runs on one thread named `evenkeel`,
     /// which is started with the first connection and ends with the pool.
@@ -172,8 +177,14 @@ impl Runtime {
         &*self.connector
     }
 
+    #[cfg(test)]
     pub(crate) fn lookup(&self) -> &dyn Resolve {
         &*self.resolver
+    }
+
+    /// The resolver, for a look-up that outlives its caller.
+    pub(crate) fn shared_lookup(&self) -> Arc<dyn Resolve> {
+        self.resolver.clone()
     }
 
     pub(crate) fn background(&self) -> &Background {

@@ -11,7 +11,8 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use socket2::SockRef;
 use tokio::runtime::Builder;
 
-use super::{BoxFuture, Liveness, Runtime, Target, Transport};
+use super::{Address, BoxFuture, Liveness, Runtime, Target, Transport};
+use crate::config::SocketOptions;
 
 /// Runs `test` under each adapter and executor.
 pub(crate) fn everywhere(test: impl Fn(Runtime) -> BoxFuture<'static, ()>) {
@@ -58,6 +59,9 @@ pub(super) fn assert_options(connect: impl Fn(&Target, &dyn Fn(SockRef<'_>))) {
         assert!(socket.tcp_nodelay().unwrap());
         assert!(!socket.keepalive().unwrap());
     });
+    target.options.no_delay = false;
+    connect(&target, &|socket| assert!(!socket.tcp_nodelay().unwrap()));
+    target.options.no_delay = true;
     for (asked, set) in [(45, 45), (0, 1), (40_000, 32_767)] {
         target.keep_alive = Some(Duration::from_secs(asked));
         connect(&target, &|socket| {
@@ -69,6 +73,71 @@ pub(super) fn assert_options(connect: impl Fn(&Target, &dyn Fn(SockRef<'_>))) {
     }
 }
 
+/// Connects through `connect` with each option set, and looks at the socket that it shows, and at
+/// what the listener sees of it.
+pub(super) fn assert_more_options(connect: impl Fn(&Target, &dyn Fn(SockRef<'_>))) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut target = Target::new(listener.local_addr().unwrap(), "localhost");
+    target.keep_alive = Some(Duration::from_secs(45));
+    target.options = SocketOptions::new()
+        .keep_alive_interval(Duration::from_secs(7))
+        .keep_alive_count(4)
+        .send_buffer(20_000)
+        .receive_buffer(30_000)
+        .local_v4("127.0.0.77".parse().unwrap());
+    connect(&target, &|socket| {
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(45));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(7));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
+        // Linux doubles what it is asked for.
+        let (sent, received) = (socket.send_buffer_size(), socket.recv_buffer_size());
+        assert!((20_000..=40_000).contains(&sent.unwrap()));
+        assert!((30_000..=60_000).contains(&received.unwrap()));
+    });
+    assert_eq!(listener.accept().unwrap().1.ip().to_string(), "127.0.0.77");
+
+    #[cfg(target_os = "linux")]
+    {
+        target.options = SocketOptions::new().user_timeout(Duration::from_millis(12_345));
+        connect(&target, &|socket| {
+            let timeout = Some(Duration::from_millis(12_345));
+            assert_eq!(socket.tcp_user_timeout().unwrap(), timeout);
+        });
+        target.options = SocketOptions::new().interface("lo");
+        connect(&target, &|socket| {
+            assert_eq!(socket.device().unwrap().unwrap(), b"lo");
+        });
+    }
+
+    let Ok(listener) = TcpListener::bind("[::1]:0") else {
+        eprintln!("skipped: no IPv6 here");
+        return;
+    };
+    let mut target = Target::new(listener.local_addr().unwrap(), "localhost");
+    target.options = SocketOptions::new().local_v6(Ipv6Addr::LOCALHOST);
+    connect(&target, &|socket| {
+        let local = socket.local_addr().unwrap().as_socket().unwrap();
+        assert!(local.ip() == Ipv6Addr::LOCALHOST && local.port() != 0);
+    });
+}
+
+#[test]
+fn an_option_that_cannot_be_set_is_an_error_that_names_it() {
+    everywhere(|runtime| {
+        Box::pin(async move {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut target = Target::new(listener.local_addr().unwrap(), "localhost");
+            // An address of a network reserved for documentation is not this machine's.
+            target.options = SocketOptions::new().local_v4("192.0.2.77".parse().unwrap());
+            let error = runtime.dialler().connect(&target).await.unwrap_err();
+            assert!(error.to_string().starts_with("binding to 192.0.2.77: "), "{error}");
+            target.options = SocketOptions::new().interface("no-such-if");
+            let error = runtime.dialler().connect(&target).await.unwrap_err();
+            assert!(error.to_string().starts_with("interface no-such-if: "), "{error}");
+        })
+    });
+}
+
 /// A connection and its peer.
 pub(super) async fn pair(runtime: &Runtime) -> (Box<dyn Transport>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -76,7 +145,7 @@ pub(super) async fn pair(runtime: &Runtime) -> (Box<dyn Transport>, TcpStream) {
     let transport = runtime.dialler().connect(&target).await.unwrap();
     let (peer, from) = listener.accept().unwrap();
     assert_eq!(transport.info().local, Some(from));
-    assert_eq!(transport.info().peer, Some(target.addr));
+    assert_eq!(Some(target.addr), transport.info().peer.map(Address::Ip));
     (transport, peer)
 }
 
@@ -283,9 +352,10 @@ fn literal_addresses_resolve_at_once() {
     everywhere(|runtime| {
         Box::pin(async move {
             let found = poll_once(runtime.lookup().resolve("10.1.2.3", 80)).await;
-            assert_eq!(found.unwrap().unwrap(), ["10.1.2.3:80".parse().unwrap()]);
+            assert_eq!(found.unwrap().unwrap().addrs, ["10.1.2.3:80".parse().unwrap()]);
             let found = poll_once(runtime.lookup().resolve("::1", 81)).await;
-            assert_eq!(found.unwrap().unwrap(), [SocketAddr::from((Ipv6Addr::LOCALHOST, 81))]);
+            let expected = [SocketAddr::from((Ipv6Addr::LOCALHOST, 81))];
+            assert_eq!(found.unwrap().unwrap().addrs, expected);
         })
     });
 }
@@ -294,7 +364,7 @@ fn literal_addresses_resolve_at_once() {
 fn names_resolve_on_another_thread() {
     everywhere(|runtime| {
         Box::pin(async move {
-            let found = runtime.lookup().resolve("localhost", 80).await.unwrap();
+            let found = runtime.lookup().resolve("localhost", 80).await.unwrap().addrs;
             assert!(!found.is_empty());
             assert!(found.iter().all(|addr| addr.ip().is_loopback() && addr.port() == 80));
         })

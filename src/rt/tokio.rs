@@ -18,13 +18,16 @@ use std::time::Instant;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use socket2::SockRef;
-use tokio::io::{AsyncRead as _, AsyncWrite as _, Interest, ReadBuf};
+use tokio::io::{Interest, ReadBuf};
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::{
-    BoxFuture, Connector, Liveness, Resolve, Sleep, Target, Timer, Transport, TransportInfo, socket,
+    Address, BoxFuture, Connector, Liveness, Resolve, Resolved, Sleep, Target, Timer, Transport,
+    TransportInfo, socket,
 };
 
 #[cfg(test)]
@@ -43,16 +46,30 @@ impl Tokio {
         Self { handle, life }
     }
 
-    async fn open(&self, target: &Target) -> io::Result<TokioStream> {
+    async fn open(&self, addr: SocketAddr, target: &Target) -> io::Result<TokioStream<TcpStream>> {
         if self.life.is_over() {
             return Err(shut_down());
         }
-        let peer = target.addr;
-        let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket::set_options(SockRef::from(&socket), target.keep_alive)?;
-        let future = Box::pin(socket.connect(peer));
+        let socket = TcpSocket::from_std_stream(socket::tcp(addr, target)?);
+        let future = Box::pin(socket.connect(addr));
         let stream = Entered { handle: &self.handle, future }.await?;
-        Ok(TokioStream { stream, peer })
+        Ok(TokioStream { stream, peer: Some(addr) })
+    }
+
+    #[cfg(unix)]
+    async fn open_unix(
+        &self,
+        path: &std::path::Path,
+        target: &Target,
+    ) -> io::Result<TokioStream<UnixStream>> {
+        if self.life.is_over() {
+            return Err(shut_down());
+        }
+        let stream = socket::unix(path, &target.options)?;
+        // Registered with the reactor when it is polled, and not before.
+        let future = Box::pin(async move { UnixStream::from_std(stream) });
+        let stream = Entered { handle: &self.handle, future }.await?;
+        Ok(TokioStream { stream, peer: None })
     }
 }
 
@@ -158,21 +175,24 @@ impl Sleep for Nap {
 impl Connector for Tokio {
     fn connect<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
         Box::pin(async move {
-            let stream = self.open(target).await?;
-            Ok(Box::new(stream) as Box<dyn Transport>)
+            Ok(match &target.addr {
+                Address::Ip(addr) => Box::new(self.open(*addr, target).await?) as _,
+                #[cfg(unix)]
+                Address::Unix(path) => {
+                    Box::new(self.open_unix(path, target).await?) as Box<dyn Transport>
+                }
+                #[cfg(not(unix))]
+                addr => return Err(socket::unsupported(addr)),
+            })
         })
     }
 }
 
 impl Resolve for Tokio {
-    fn resolve<'a>(
-        &'a self,
-        host: &'a str,
-        port: u16,
-    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+    fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Resolved>> {
         Box::pin(async move {
             if let Ok(ip) = host.parse::<IpAddr>() {
-                return Ok(vec![SocketAddr::new(ip, port)]);
+                return Ok(vec![SocketAddr::new(ip, port)].into());
             }
             let host = host.to_owned();
             let lookup = move || Ok((host, port).to_socket_addrs()?.collect());
@@ -184,12 +204,50 @@ impl Resolve for Tokio {
     }
 }
 
-struct TokioStream {
-    stream: TcpStream,
-    peer: SocketAddr,
+/// What a stream of this adapter is made of: a TCP or a Unix-domain stream.
+#[cfg(unix)]
+trait Socket: std::os::fd::AsFd + Io {}
+#[cfg(unix)]
+impl<T: std::os::fd::AsFd + Io> Socket for T {}
+#[cfg(windows)]
+trait Socket: std::os::windows::io::AsSocket + Io {}
+#[cfg(windows)]
+impl<T: std::os::windows::io::AsSocket + Io> Socket for T {}
+
+trait Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static {
+    /// Waits until tokio believes that there is something to read.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Looks at what is there to read; `WouldBlock` takes tokio's belief in it away, and spares what
+    /// has come since.
+    fn look<R>(&self, look: impl FnOnce() -> io::Result<R>) -> io::Result<R>;
 }
 
-impl AsyncRead for TokioStream {
+macro_rules! io {
+    ($stream:ty) => {
+        impl Io for $stream {
+            fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.poll_read_ready(cx)
+            }
+
+            fn look<R>(&self, look: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+                self.try_io(Interest::READABLE, look)
+            }
+        }
+    };
+}
+
+io!(TcpStream);
+#[cfg(unix)]
+io!(UnixStream);
+
+struct TokioStream<S> {
+    stream: S,
+    /// `None` for a Unix-domain socket.
+    peer: Option<SocketAddr>,
+}
+
+impl<S: Socket> AsyncRead for TokioStream<S> {
     // Read at once: tokio remembers when a socket was drained, and then makes no system call.
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -202,7 +260,7 @@ impl AsyncRead for TokioStream {
     }
 }
 
-impl AsyncWrite for TokioStream {
+impl<S: Socket> AsyncWrite for TokioStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -228,7 +286,7 @@ impl AsyncWrite for TokioStream {
     }
 }
 
-impl Transport for TokioStream {
+impl<S: Socket> Transport for TokioStream<S> {
     // Raw, past tokio's memory of readiness: that memory answers "would block" without a system
     // call until the reactor has run again, even with the peer's end of stream in the kernel.
     //
@@ -246,17 +304,14 @@ impl Transport for TokioStream {
 
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<Liveness> {
         loop {
-            if ready!(self.stream.poll_read_ready(cx)).is_err() {
+            if ready!(self.stream.poll_readable(cx)).is_err() {
                 return Poll::Ready(Liveness::Closed);
             }
-            // Where there is nothing after all, tokio's belief in it is taken away: by `try_io`,
-            // which spares what has come since.
             let stream = &self.stream;
-            let looked =
-                stream.try_io(Interest::READABLE, || match socket::peek(SockRef::from(stream)) {
-                    Liveness::Alive => Err(io::ErrorKind::WouldBlock.into()),
-                    other => Ok(other),
-                });
+            let looked = stream.look(|| match socket::peek(SockRef::from(stream)) {
+                Liveness::Alive => Err(io::ErrorKind::WouldBlock.into()),
+                other => Ok(other),
+            });
             if let Ok(found) = looked {
                 return Poll::Ready(found);
             }
@@ -264,8 +319,8 @@ impl Transport for TokioStream {
     }
 
     fn info(&self) -> TransportInfo {
-        let local = self.stream.local_addr().ok();
-        TransportInfo { local, peer: Some(self.peer), tls: None }
+        let local = SockRef::from(&self.stream).local_addr().ok();
+        TransportInfo { local: local.and_then(|addr| addr.as_socket()), peer: self.peer, tls: None }
     }
 
     fn abort(&mut self) {

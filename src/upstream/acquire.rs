@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use super::back_off::Pause;
 use super::backend::Backend;
 use super::dialling::{Dialling, dial_failed};
 use super::directory::{Directory, closed};
@@ -192,6 +193,10 @@ pub(crate) async fn acquire_from(
                 }
                 failed = Some(error);
             }
+            Err(Missed::Paused(pause)) => {
+                wish.tried.push(backend.id);
+                failed = Some(paused(&backend, &pause).after_attempts(wish.tries()));
+            }
             // The server was removed, or the pool closed, which the next round tells.
             Err(Missed::Closed) => {}
             Err(missed) => return Err(missed.into_error(&backend).after_attempts(wish.tries())),
@@ -229,6 +234,8 @@ pub(super) enum Missed {
     Full,
     Shed,
     Timeout,
+    /// The server is left in peace for a while.
+    Paused(Pause),
     Dial(DialError),
 }
 
@@ -246,6 +253,7 @@ impl Missed {
                 shed(backend)
             }
             Self::Timeout => queue_timeout(backend),
+            Self::Paused(pause) => paused(backend, &pause),
             Self::Dial(error) => dial_failed(backend, error),
         }
     }
@@ -255,6 +263,9 @@ impl Missed {
 async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Lease, Missed> {
     // Dropped last: by then all that had been granted here has been given back.
     let _told = Told(backend.clone());
+    if let Some(pause) = backend.pause() {
+        return Err(Missed::Paused(pause));
+    }
     let mut ticket =
         Ticket::enter(&**backend, wish.select.priority).map_err(|refused| match refused {
             Refused::Closed => Missed::Closed,
@@ -262,9 +273,15 @@ async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Lease, Misse
         })?;
     let mut limit = Limit::new(backend, wish.end_of_wait(backend.hub.config.queue_timeout));
     let mut since = None;
+    let mut pause = None;
     let granted = poll_fn(|cx| {
         if let Poll::Ready(granted) = ticket.poll(cx.waker()) {
             return Poll::Ready(Some(granted));
+        }
+        // Whoever begins one rouses those in line.
+        pause = backend.pause();
+        if pause.is_some() {
+            return Poll::Ready(None);
         }
         let since = *since.get_or_insert_with(|| backend.hub.now());
         limit.poll(since, cx).map(|()| None)
@@ -274,13 +291,19 @@ async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Lease, Misse
     if let Some(since) = since {
         record_wait(backend, since);
     }
+    if let Some(pause) = pause {
+        return Err(Missed::Paused(pause));
+    }
     match granted {
         None => Err(Missed::Timeout),
         Some(Granted::Closed) => Err(Missed::Closed),
         Some(Granted::Refused) => Err(Missed::Full),
         Some(Granted::Shed) => Err(Missed::Shed),
         Some(Granted::Connection(parked)) => Ok(Lease::of(parked)),
-        Some(Granted::Permit(permit)) => Dialling::begin(backend, permit, wish).await,
+        Some(Granted::Permit(permit)) => match backend.pause() {
+            Some(pause) => Err(Missed::Paused(pause)),
+            None => Dialling::begin(backend, permit, wish).await,
+        },
     }
 }
 
@@ -326,6 +349,17 @@ fn shed(backend: &Backend) -> Error {
         .at(Phase::Queue)
         .of_server(backend.server.shared_url())
         .retry_safe(true)
+}
+
+fn paused(backend: &Backend, pause: &Pause) -> Error {
+    let Pause { left, failures, last } = pause;
+    let message =
+        format!("{failures} dials have failed in a row, the next is made in {left:.0?}; {last}");
+    Error::new(ErrorKind::Connect, message)
+        .at(Phase::Connect)
+        .of_server(backend.server.shared_url())
+        .retry_safe(true)
+        .with_retry_after(*left)
 }
 
 fn queue_timeout(backend: &Backend) -> Error {

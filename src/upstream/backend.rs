@@ -2,16 +2,18 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::back_off::{BackOff, Failure, Pause};
 use super::directory::Directory;
 use super::hub::Hub;
 use super::lease::{self, Held};
+use super::outcome::Outcome;
 use super::tally::{Count, Tally};
 use crate::balance::{Latency, Load};
 use crate::config;
-use crate::conn::{Signal, Tls};
-use crate::event::CloseReason;
+use crate::conn::{DialError, Signal, Tls};
+use crate::event::{CloseReason, Event};
 use crate::lockfree::ewma::Ewma;
 use crate::lockfree::gate::Gate;
 use crate::lockfree::idle::{Candidate, Slot};
@@ -43,6 +45,8 @@ pub(crate) struct Backend {
     pub(super) connect_peak: PeakEwma,
     /// How long it keeps idle connections.
     pub(super) learned: Learned,
+    /// Whether it can be connected to, and if not, when it is tried again.
+    back_off: BackOff,
     /// One for each cell, made with its first connection: by them connections are cut.
     signals: Segments<OnceLock<Arc<Signal>>, 64>,
     directory: Weak<Directory>,
@@ -71,6 +75,7 @@ impl Backend {
             response_peak: PeakEwma::new(decay),
             connect_peak: PeakEwma::new(decay),
             learned: Learned::new(),
+            back_off: BackOff::new(),
             signals: Segments::new(),
             directory: Arc::downgrade(directory),
             me: me.clone(),
@@ -92,6 +97,39 @@ impl Backend {
     /// The signal of the cell with this index, if it ever had a connection.
     pub(super) fn signal_at(&self, index: usize) -> Option<&Arc<Signal>> {
         self.signals.get(index)?.get()
+    }
+
+    /// The pause in which it is not dialled, if there is one now.
+    pub(super) fn pause(&self) -> Option<Pause> {
+        self.back_off.pause(|| self.hub.now()).filter(|_| !self.is_live())
+    }
+
+    /// Whether there is a connection to it, idle or on loan.
+    fn is_live(&self) -> bool {
+        let counts = self.gate.ledger.counts();
+        counts.open > counts.connecting
+    }
+
+    /// A dial that began then has made a connection.
+    pub(super) fn dial_succeeded(&self, began: Instant) {
+        self.note_connected(began);
+        self.back_off.succeeded();
+    }
+
+    /// A dial that began then has failed, and holds its permit still. If a pause begins, those who
+    /// wait are told, by whoever pairs next.
+    pub(super) fn dial_failed(&self, began: Instant, error: &DialError) {
+        let ended = self.hub.now();
+        self.note(ended, ended.saturating_duration_since(began), Outcome::Failed);
+        let what = error.to_string();
+        let (is_live, dice) = (self.is_live(), self.hub.throw());
+        let failure = Failure { began, ended, what: &what, is_live, dice };
+        if let Some(pause) = self.back_off.failed(&failure, &self.hub.config.dialling) {
+            self.gate.rouse();
+            let (id, url) = (self.id, self.server.url());
+            let (failures, pause) = (pause.failures, pause.left);
+            self.hub.tell(|| Event::DialsPaused { id, url, failures, pause });
+        }
     }
 
     /// The servers beside this one; `None` once the pool has gone.

@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use super::acquire::{Missed, Told, Wish};
 use super::backend::Backend;
 use super::lease::Lease;
-use super::outcome::Outcome;
 use super::tally::Count;
 use crate::config::FOREVER;
-use crate::conn::{DialError, DialErrorKind, dial};
+use crate::conn::{DialError, DialErrorKind, Setting, dial};
 use crate::error::{Error, ErrorKind};
 use crate::lockfree::hint::thread_hint;
 use crate::lockfree::settle::Site;
@@ -102,19 +101,18 @@ fn open(
         let began = hub.now();
         let limit = began + timeout.unwrap_or(hub.config.connect_timeout).min(FOREVER);
         let limit = deadline.map_or(limit, |deadline| deadline.min(limit));
-        let keep_alive = hub.config.keep_alive_timeout;
-        let dialled = dial(hub.runtime(), server.host(), server.port(), keep_alive, limit).await;
+        let setting = Setting::new(&hub.conns, &hub.config);
+        let dialled = dial(setting, server, limit).await;
         match secured(&backend, dialled, limit).await {
             Ok(transport) => {
                 let slot = opening.permit.connected(thread_hint());
                 opening.outcome = Count::Created;
-                backend.note_connected(began);
+                backend.dial_succeeded(began);
                 Ok(Opened { lease: Lease::born(backend, transport, slot, began), opening })
             }
             Err(error) => {
                 opening.outcome = Count::DialErrors;
-                let now = hub.now();
-                backend.note(now, now.saturating_duration_since(began), Outcome::Failed);
+                backend.dial_failed(began, &error);
                 Err(error)
             }
         }

@@ -87,6 +87,7 @@ impl Directory {
         for limit in servers.iter().filter_map(Server::own_limit) {
             validate_max_connections(limit)?;
         }
+        servers.iter().try_for_each(Server::validate)?;
         let tls: Vec<Option<Tls>> = servers
             .iter()
             .map(|server| self.hub.tls.of_server(server, &self.hub.config))

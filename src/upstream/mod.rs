@@ -1,6 +1,7 @@
 //! What the pool knows about the other side: the servers, their connections, and who has them.
 
 mod acquire;
+mod back_off;
 mod backend;
 mod dialling;
 mod directory;

@@ -7,7 +7,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use evenkeel::{BoxFuture, Connector, Liveness, Resolve, Runtime, Sleep, Target, Timer, Transport};
+use evenkeel::{
+    BoxFuture, Connector, Liveness, Resolve, Resolved, Runtime, Sleep, Target, Timer, Transport,
+};
 use futures_lite::{AsyncRead, AsyncWrite};
 
 /// A runtime without sockets. Nothing waits in it, so that any number of threads can use it.
@@ -50,8 +52,9 @@ impl Connector for Memory {
 }
 
 impl Resolve for Memory {
-    fn resolve<'a>(&'a self, _: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
-        Box::pin(async move { Ok(vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)]) })
+    fn resolve<'a>(&'a self, _: &'a str, port: u16) -> BoxFuture<'a, io::Result<Resolved>> {
+        let addr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Box::pin(async move { Ok(vec![addr].into()) })
     }
 }
 

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use evenkeel::{
-    Body, BoxFuture, Builder, Config, Connector, Error, ErrorKind, Phase, Pool, Resolve, Runtime,
-    Server, Target, Transport,
+    Body, BoxFuture, Builder, Config, Connector, Error, ErrorKind, Phase, Pool, Resolve, Resolved,
+    Runtime, Server, Target, Transport,
 };
 use http::Request;
 use socket2::Socket;
@@ -197,10 +197,10 @@ impl Connector for Nowhere {
 struct Names(Option<Vec<SocketAddr>>);
 
 impl Resolve for Names {
-    fn resolve<'a>(&'a self, host: &'a str, _: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+    fn resolve<'a>(&'a self, host: &'a str, _: u16) -> BoxFuture<'a, io::Result<Resolved>> {
         let answer =
             self.0.clone().ok_or_else(|| io::Error::other(format!("no such host: {host}")));
-        Box::pin(std::future::ready(answer))
+        Box::pin(std::future::ready(answer.map(Resolved::from)))
     }
 }
 

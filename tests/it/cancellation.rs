@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Body, Error, Pool, Select};
+use evenkeel::{Body, Dialling, Error, Pool, Select};
 use http::{Method, Request};
 
 use crate::support::sim::{
@@ -93,6 +93,8 @@ impl World {
         let second: &[&SimServer] = if stage == Stage::Failover { &[&two] } else { &[] };
         let builder = builder(&sim, second).server(parse("http://api.test:8080"));
         let builder = builder.max_connections_per_server(LIMIT).connect_timeout(SECOND * 4);
+        // Each dial looks the name up.
+        let builder = builder.dialling(Dialling::new().min_ttl(Duration::ZERO));
         let pool = background.build(&sim, builder);
         Self { sim, one, two, pool }
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use evenkeel::rt::sim::{Sim, SimNet};
 use evenkeel::{
-    BoxFuture, Connector, Error, ErrorKind, Phase, Pool, Runtime, Select, Target, Transport,
+    BoxFuture, Connector, Dialling, Error, ErrorKind, Phase, Pool, Runtime, Select, Target,
+    Transport,
 };
 use futures_lite::future::{poll_once, zip};
 
@@ -135,6 +136,7 @@ fn as_many_dials_run_at_once_as_may_and_never_one_more() {
         let server = SimServer::start(&sim, ONE);
         sim.net().black_hole(ONE);
         let builder = builder(&sim, &[&server]).max_connecting(most);
+        let builder = builder.dialling(Dialling::new().failures_before_back_off(0));
         let pool = builder.request_timeout(SECOND * 1000).build().unwrap();
         for outcome in sim.block_on(join_all(gets(&pool, "/", 10))) {
             assert!(outcome.expect_err("nobody answers").is_connect());

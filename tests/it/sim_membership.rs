@@ -2,7 +2,8 @@
 
 use evenkeel::rt::sim::Sim;
 use evenkeel::{
-    Balancer, Builder, Candidates, ErrorKind, Exclusion, Pool, Select, ServerId, Strategy, Verdict,
+    Balancer, Builder, Candidates, Dialling, ErrorKind, Exclusion, Pool, Select, ServerId,
+    Strategy, Verdict,
 };
 
 use crate::support::sim::{ONE, SECOND, TWO, get, hold, id_at, whole, wished};
@@ -55,6 +56,8 @@ fn a_backup_is_used_when_no_other_server_may_be_picked() {
         sim.block_on(async {
             let builder = world.builder().strategy(strategy).server(world.at(0));
             let builder = builder.server(world.at(1)).server(world.at(2).backup());
+            // Servers that come back are to be seen at once.
+            let builder = builder.dialling(Dialling::new().failures_before_back_off(0));
             let pool = builder.build().unwrap();
             gets(&pool, 20, &Select::new()).await;
             assert_eq!(world.requests()[2], 0, "{strategy}");

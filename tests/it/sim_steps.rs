@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Body, Builder, Error, ErrorKind, Phase, Pool, Select};
+use evenkeel::{Body, Builder, Dialling, Error, ErrorKind, Phase, Pool, Select};
 use http::{Method, Request};
 
 use crate::support::sim::{MS, ONE, SECOND, builder, get, hold, info, request, wished};
@@ -130,7 +130,10 @@ fn the_wait_in_line_ends_at_its_own_time() {
 
 #[test]
 fn a_connection_opened_for_a_request_has_that_request_s_time() {
-    let (sim, server, pool) = world(|builder| builder.connect_timeout(SECOND * 5));
+    let (sim, server, pool) = world(|builder| {
+        let builder = builder.connect_timeout(SECOND * 5);
+        builder.dialling(Dialling::new().failures_before_back_off(0))
+    });
     sim.net().black_hole(ONE);
     for time in [SECOND * 2, SECOND * 8] {
         let select = Select::new().connect_timeout(time);

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use evenkeel::{
-    BoxFuture, Builder, Connector, Liveness, Pool, Resolve, Runtime, Select, Server, Sleep, Target,
-    Timer, Transport,
+    BoxFuture, Builder, Connector, Liveness, Pool, Resolve, Resolved, Runtime, Select, Server,
+    Sleep, Target, Timer, Transport,
 };
 use futures_io::{AsyncRead, AsyncWrite};
 
@@ -125,8 +125,9 @@ impl Connector for Memory {
 }
 
 impl Resolve for Memory {
-    fn resolve<'a>(&'a self, _: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
-        Box::pin(async move { Ok(vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)]) })
+    fn resolve<'a>(&'a self, _: &'a str, port: u16) -> BoxFuture<'a, io::Result<Resolved>> {
+        let addr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Box::pin(async move { Ok(vec![addr].into()) })
     }
 }
 

@@ -84,11 +84,7 @@ impl Connector for Nowhere {
 }
 
 impl Resolve for Nowhere {
-    fn resolve<'a>(
-        &'a self,
-        _: &'a str,
-        _: u16,
-    ) -> BoxFuture<'a, io::Result<Vec<std::net::SocketAddr>>> {
+    fn resolve<'a>(&'a self, _: &'a str, _: u16) -> BoxFuture<'a, io::Result<crate::rt::Resolved>> {
         Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
     }
 }
@@ -126,6 +122,8 @@ impl World {
         let (wire, clock, start) =
             (Arc::new(Wire::default()), Arc::new(Clock::default()), Instant::now());
         let shared = Arc::new(ConnShared {
+            proxy: None,
+            names: Names::new(Default::default()),
             runtime: Runtime::custom(Hands(clock.clone(), start), Nowhere, Nowhere),
             buffers: Buffers::new(8),
             limits: HeadLimits::default(),

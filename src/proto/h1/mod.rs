@@ -13,7 +13,7 @@ mod exchange;
 mod framing;
 
 pub(crate) use self::buffer::{BUFFER, Buffer};
-pub(crate) use self::decode::{HeadLimits, ResponseHead};
+pub(crate) use self::decode::{Decoded, HeadDecoder, HeadLimits, ResponseHead};
 pub(crate) use self::encode::{BodyHint, Form, RequestHead};
 pub(crate) use self::error::{BodyLengthError, EncodeError, ProtocolError};
 pub(crate) use self::exchange::{BodyEvent, Exchange};

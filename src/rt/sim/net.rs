@@ -18,7 +18,7 @@ use super::clock::Clock;
 use super::lock;
 use super::socket::{SimCounts, Socket};
 use super::stream::{Link, SimStream};
-use crate::rt::{BoxFuture, Connector, Resolve, Target, Transport};
+use crate::rt::{Address, BoxFuture, Connector, Resolve, Resolved, Target, Transport};
 
 /// Where clients connect from: an address that is reserved for documentation.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -79,8 +79,11 @@ struct Site {
 
 #[derive(Default)]
 struct Name {
-    addrs: Vec<IpAddr>,
+    /// `None`: there is no such name.
+    addrs: Option<Vec<IpAddr>>,
+    ttl: Option<Duration>,
     delay: Duration,
+    lookups: usize,
 }
 
 impl SimNet {
@@ -135,12 +138,32 @@ impl SimNet {
             Err(error) => panic!("{addr:?} is not an IP address: {error}"),
         };
         let addrs = addrs.iter().map(parse).collect();
-        lock(&self.shared.state).names.entry(host.to_owned()).or_default().addrs = addrs;
+        self.edit(host, |name| name.addrs = Some(addrs));
     }
 
     /// Makes each look-up of `host` take this long. The default is no time.
     pub fn lookup_delay(&self, host: &str, delay: Duration) {
-        lock(&self.shared.state).names.entry(host.to_owned()).or_default().delay = delay;
+        self.edit(host, |name| name.delay = delay);
+    }
+
+    /// Takes a host's name away: from now on it does not resolve.
+    pub fn forget(&self, host: &str) {
+        self.edit(host, |name| name.addrs = None);
+    }
+
+    /// How long an answer for `host` may be used. The default is `None`: its resolver does not say.
+    pub fn name_ttl(&self, host: &str, ttl: impl Into<Option<Duration>>) {
+        let ttl = ttl.into();
+        self.edit(host, |name| name.ttl = ttl);
+    }
+
+    /// How often `host` was looked up, so far.
+    pub fn lookups(&self, host: &str) -> usize {
+        self.edit(host, |name| name.lookups)
+    }
+
+    fn edit<T>(&self, host: &str, edit: impl FnOnce(&mut Name) -> T) -> T {
+        edit(lock(&self.shared.state).names.entry(host.to_owned()).or_default())
     }
 
     /// From now on, attempts to connect to `addr` never end: they are neither taken nor refused.
@@ -247,32 +270,38 @@ fn socket_addr(addr: &str) -> SocketAddr {
 impl Connector for SimNet {
     fn connect<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
         Box::pin(async move {
-            let stream = self.open(target.addr).await?;
+            let Address::Ip(addr) = target.addr else {
+                let message = "the simulated network has no Unix-domain sockets";
+                return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+            };
+            let stream = self.open(addr).await?;
             Ok(Box::new(stream) as Box<dyn Transport>)
         })
     }
 }
 
 impl Resolve for SimNet {
-    fn resolve<'a>(
-        &'a self,
-        host: &'a str,
-        port: u16,
-    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+    fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Resolved>> {
         Box::pin(async move {
             if let Ok(ip) = host.parse::<IpAddr>() {
-                return Ok(vec![SocketAddr::new(ip, port)]);
+                return Ok(vec![SocketAddr::new(ip, port)].into());
             }
-            let found = lock(&self.shared.state)
-                .names
-                .get(host)
-                .map(|name| (name.addrs.clone(), name.delay));
-            let Some((addrs, delay)) = found else {
-                return Err(io::Error::new(io::ErrorKind::NotFound, "no such name"));
+            let (delay, ttl) = {
+                let mut state = lock(&self.shared.state);
+                let name = state.names.entry(host.to_owned()).or_default();
+                name.lookups += 1;
+                (name.delay, name.ttl)
             };
             let clock = &self.shared.clock;
             clock.sleep(clock.now() + delay).await;
-            Ok(addrs.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+            // As they are when the answer comes.
+            let addrs =
+                lock(&self.shared.state).names.get(host).and_then(|name| name.addrs.clone());
+            let Some(addrs) = addrs else {
+                return Err(io::Error::new(io::ErrorKind::NotFound, "no such name"));
+            };
+            let addrs = addrs.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+            Ok(Resolved::new(addrs, ttl))
         })
     }
 }

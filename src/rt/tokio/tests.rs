@@ -11,16 +11,19 @@ use tokio::runtime::Builder;
 use super::*;
 use crate::error::ErrorKind;
 use crate::rt::Runtime;
-use crate::rt::tests::{assert_options, now, pair};
+use crate::rt::tests::{assert_more_options, assert_options, now, pair};
 
 #[test]
 fn options_are_set_on_the_socket() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let tokio = Tokio::new(runtime.handle().clone());
-    assert_options(|target, check| {
-        let stream = runtime.block_on(tokio.open(target)).unwrap();
+    let connect = |target: &Target, check: &dyn Fn(SockRef<'_>)| {
+        let Address::Ip(addr) = target.addr else { panic!("a TCP address") };
+        let stream = runtime.block_on(tokio.open(addr, target)).unwrap();
         check(SockRef::from(&stream.stream));
-    });
+    };
+    assert_options(connect);
+    assert_more_options(connect);
 }
 
 /// Runs `future` on a thread that tokio does not know; fails instead of hanging.

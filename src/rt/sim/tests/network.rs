@@ -211,7 +211,7 @@ fn the_connector_and_the_resolver_work_on_the_same_network() {
     sim.net().lookup_delay("api.test", secs(2));
     let start = sim.now();
     sim.block_on(async {
-        let found = runtime.lookup().resolve("api.test", 80).await.unwrap();
+        let found = runtime.lookup().resolve("api.test", 80).await.unwrap().addrs;
         assert_eq!(found, [ADDR.parse().unwrap(), "[::2]:80".parse().unwrap()]);
         assert_eq!(sim.now() - start, secs(2));
         let error = runtime.lookup().resolve("other.test", 80).await.unwrap_err();
