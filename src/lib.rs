@@ -198,7 +198,9 @@ pub use event::{Event, Observer};
 #[cfg(not(evenkeel_loom))]
 pub use lockfree::histogram::Distribution;
 #[cfg(not(evenkeel_loom))]
-pub use metrics::{Destroyed, Exclusion, Explanation, Metrics, ServerReport, ServerStats, Verdict};
+pub use metrics::{
+    Destroyed, Exclusion, Explanation, Metrics, ServerReport, ServerStats, Verdict, Warmed,
+};
 #[cfg(not(evenkeel_loom))]
 pub use pool::{
     Body, Builder, Checkout, ConnectionInfo, IdleInfo, LeasedBody, Pool, ResponseInfo,

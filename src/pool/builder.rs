@@ -8,11 +8,9 @@ use super::Pool;
 use crate::balance::Balancer;
 use crate::config::Config;
 use crate::conn::{Buffers, ConnShared, HeadLimits};
-use crate::error::Error;
-#[cfg(any(doc, not(feature = "async-io")))]
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
-use crate::rt::Runtime;
+use crate::rt::{Background, Runtime};
 use crate::server::Server;
 use crate::strategy::Strategy;
 use crate::tasks::{self, Driver};
@@ -163,7 +161,8 @@ impl Builder {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if a setting is out of range or contradicts another, if there is no
-    /// runtime, or if the runtime is a tokio one without timers.
+    /// runtime, or if the runtime is a tokio one without timers. [`ErrorKind::NoBackground`] if a
+    /// [`min_idle`](Config::min_idle) is set, and the runtime has no place for background work.
     pub fn build(self) -> Result<Pool, Error> {
         let directory = self.assemble(false)?;
         tasks::arm(&directory);
@@ -187,7 +186,7 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// As [`build`](Self::build).
+    /// As [`build`](Self::build), but for `NoBackground`.
     ///
     /// # Cancel safety
     /// The driver may be dropped at any time: the pool then goes on without background work.
@@ -203,6 +202,10 @@ impl Builder {
         runtime.check()?;
         if driven {
             runtime = runtime.without_background();
+        } else if self.config.min_idle > 0 && matches!(runtime.background(), Background::None) {
+            let message = "min_idle is kept up by background work, and the runtime has none: set a \
+                           Runtime::spawner, or use Builder::build_with_driver";
+            return Err(Error::new(ErrorKind::NoBackground, message));
         }
         let buffers = Buffers::new(KEPT_BUFFERS);
         let limits = HeadLimits {

@@ -8,6 +8,7 @@ mod idle;
 mod send;
 mod shutdown;
 mod upgraded;
+mod warm;
 
 use std::borrow::Borrow;
 use std::fmt;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::warm::Keeper;
 use super::watch::{self, Swept};
 use super::{reaper, reclaim};
 use crate::rt::{Background, BoxFuture, Sleep};
@@ -63,6 +64,10 @@ pub(crate) fn arm(directory: &Arc<Directory>) {
             Background::None => {}
         }
     });
+    // A floor is filled before the first request.
+    if !directory.servers().is_empty() {
+        directory.hub.keep_floor();
+    }
 }
 
 fn start_thread(driver: Driver) {
@@ -86,6 +91,7 @@ struct Work<'a> {
     sweep_at: Instant,
     /// When to look for idle connections to watch; `None` if nothing is open.
     watch_at: Option<Instant>,
+    keeper: Keeper,
     /// How often in a row the sleep ended before its time.
     early: u32,
 }
@@ -101,7 +107,8 @@ impl<'a> Work<'a> {
         let sweep_at = hub.now() + hub.config.cleanup_interval;
         let sleep = hub.runtime().timer().sleep_until(sweep_at);
         let watch_at = None;
-        Self { hub, directory, errands: Vec::new(), sleep, sweep_at, watch_at, early: 0 }
+        let (errands, keeper) = (Vec::new(), Keeper::default());
+        Self { hub, directory, errands, sleep, sweep_at, watch_at, keeper, early: 0 }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -114,6 +121,7 @@ impl<'a> Work<'a> {
             self.run_errands(cx);
             watch::look(self.hub);
             self.watch();
+            self.keep(cx);
             let next = self.next();
             self.sleep.as_mut().reset(next);
             if self.sleep.as_mut().poll(cx).is_pending() {
@@ -136,6 +144,19 @@ impl<'a> Work<'a> {
                 }
             }
         }
+    }
+
+    /// Keeps the floors, if there are any.
+    fn keep(&mut self, cx: &mut Context<'_>) {
+        if self.hub.config.min_idle == 0 {
+            return;
+        }
+        let Some(directory) = self.directory.upgrade() else {
+            return;
+        };
+        self.keeper.poll(&directory, cx);
+        // Where a dial has ended at once, there may be room for the next.
+        while self.keeper.keep(&directory, cx) {}
     }
 
     /// Watches what is idle, if it is time to.
@@ -163,13 +184,15 @@ impl<'a> Work<'a> {
     fn next(&self) -> Instant {
         let errands = self.errands.iter().map(|errand| errand.until);
         let look = self.hub.next_look().map(|at| self.hub.at(at, self.hub.now()));
-        errands.chain(look).chain(self.watch_at).fold(self.sweep_at, Instant::min)
+        let ahead = errands.chain(look).chain(self.watch_at).chain(self.keeper.again());
+        ahead.fold(self.sweep_at, Instant::min)
     }
 }
 
 impl Drop for Work<'_> {
     fn drop(&mut self) {
         self.errands.clear();
+        self.keeper = Keeper::default();
         self.hub.undriven();
         if self.hub.lifecycle.is_open() {
             self.directory.upgrade().iter().for_each(|known| reclaim::leave_to_waiters(known));

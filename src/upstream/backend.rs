@@ -21,6 +21,7 @@ use crate::lockfree::segments::Segments;
 use crate::lockfree::settle::{Dispose, Site};
 use crate::lockfree::total::Total;
 use crate::server::{Server, ServerId};
+use crate::sync::{AtomicUsize, Ordering};
 
 /// A new sample's weight in the average response time: 1/2^3.
 const EWMA_SHIFT: u32 = 3;
@@ -40,6 +41,8 @@ pub(crate) struct Backend {
     pub(super) connect_peak: PeakEwma,
     /// How long it keeps idle connections.
     pub(super) learned: Learned,
+    /// How many of its idle connections are about to be retired. The driver's note to itself.
+    ending: AtomicUsize,
     /// One for each cell, made with its first connection: by them connections are cut.
     signals: Segments<OnceLock<Arc<Signal>>, 64>,
     directory: Weak<Directory>,
@@ -62,6 +65,7 @@ impl Backend {
             response_peak: PeakEwma::new(decay),
             connect_peak: PeakEwma::new(decay),
             learned: Learned::new(),
+            ending: AtomicUsize::new(0),
             signals: Segments::new(),
             directory: Arc::downgrade(directory),
             me: me.clone(),
@@ -83,6 +87,17 @@ impl Backend {
     /// The signal of the cell with this index, if it ever had a connection.
     pub(super) fn signal_at(&self, index: usize) -> Option<&Arc<Signal>> {
         self.signals.get(index)?.get()
+    }
+
+    /// How many of its connections are about to be retired.
+    pub(crate) fn ending(&self) -> usize {
+        // Ordering: Relaxed, also below. One task writes and reads it.
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_ending(&self, count: usize) {
+        // Ordering: as above.
+        self.ending.store(count, Ordering::Relaxed);
     }
 
     /// The servers beside this one; `None` once the pool has gone.

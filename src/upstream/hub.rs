@@ -30,9 +30,9 @@ pub(crate) struct Hub {
     pub(super) limits: Snapshot<Limits>,
     idle_cap: AtomicUsize,
     pub(crate) idle_limits: IdleLimits,
-    /// Where the dice of the lifetimes begin, and how often they were thrown.
+    /// Where the dice of lifetimes and pauses begin, and how often they were thrown.
     seed: u64,
-    births: AtomicU64,
+    throws: AtomicU64,
     pub(crate) conns: Arc<ConnShared>,
     pub(crate) total: Total<Arc<Backend>>,
     pub(crate) lifecycle: Lifecycle,
@@ -83,7 +83,7 @@ impl Hub {
         Self {
             idle_limits: IdleLimits::new(&config),
             seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
-            births: AtomicU64::new(0),
+            throws: AtomicU64::new(0),
             total: Total::new(total_of(&limits)),
             idle_cap: AtomicUsize::new(limits.max_idle_connections),
             limits: Snapshot::new(limits),
@@ -172,10 +172,14 @@ impl Hub {
         let Some(lifetime) = self.config.max_lifetime else {
             return u64::MAX;
         };
+        reuse::end_of_life(self.tick(), lifetime, self.dice())
+    }
+
+    /// Throws the dice.
+    pub(crate) fn dice(&self) -> u64 {
         // Ordering: Relaxed. It gives each number out once.
-        let birth = self.births.fetch_add(1, Ordering::Relaxed);
-        let dice = fastrand::Rng::with_seed(self.seed.wrapping_add(birth)).u64(..);
-        reuse::end_of_life(self.tick(), lifetime, dice)
+        let throw = self.throws.fetch_add(1, Ordering::Relaxed);
+        fastrand::Rng::with_seed(self.seed.wrapping_add(throw)).u64(..)
     }
 
     /// When it will be that tick, it being `now`. As the clock of ticks may lag behind, a sleeper
@@ -216,14 +220,28 @@ impl Hub {
         drop(self.starter.set(Box::new(start)));
     }
 
-    /// A dial begins.
-    pub(super) fn dialling(&self) {
+    /// There are connections to be kept open, or there may be now.
+    pub(crate) fn keep_floor(&self) {
+        if self.config.min_idle > 0 {
+            self.begin();
+            self.driver.wake();
+        }
+    }
+
+    /// Begins background work, if it has a place and has not begun.
+    fn begin(&self) {
+        let Some(start) = self.starter.get() else {
+            return;
+        };
         // Ordering: Relaxed. All that matters is that one caller sees false.
-        if let (Some(start), false) =
-            (self.starter.get(), self.started.swap(true, Ordering::Relaxed))
-        {
+        if !self.started.swap(true, Ordering::Relaxed) {
             start();
         }
+    }
+
+    /// A dial begins.
+    pub(super) fn dialling(&self) {
+        self.begin();
         // Ordering: AcqRel, see `rests`.
         if self.resting.swap(false, Ordering::AcqRel) {
             self.driver.wake();

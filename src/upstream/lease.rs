@@ -304,6 +304,7 @@ fn close(backend: &Backend, mut held: Box<Held>, slot: Slot, reason: CloseReason
     drop(held);
     backend.hub.count(backend, reason.count());
     settle::close(backend, slot);
+    backend.hub.keep_floor();
 }
 
 /// Closes a connection that was counted as parked. Its permits are the caller's business.
@@ -311,6 +312,7 @@ pub(super) fn dispose_parked(backend: &Backend, held: Box<Held>, reason: CloseRe
     drop(held);
     backend.hub.tally.add(Count::Unparked, 1);
     backend.hub.count(backend, reason.count());
+    backend.hub.keep_floor();
 }
 
 /// Closes the longest idle connections while more are idle than may be.

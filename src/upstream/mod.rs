@@ -14,6 +14,7 @@ mod resize;
 mod roster;
 mod stats;
 mod tally;
+mod warm;
 mod watch;
 
 pub(crate) use self::acquire::{Look, Wish, acquire, acquire_from, first_look, try_acquire};
@@ -23,3 +24,4 @@ pub(crate) use self::hub::Hub;
 pub(crate) use self::lease::{CloseReason, Lease};
 pub(crate) use self::outcome::Outcome;
 pub(crate) use self::tally::Count;
+pub(crate) use self::warm::{SpareDial, warm};
