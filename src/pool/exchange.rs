@@ -196,6 +196,7 @@ where
     B: http_body::Body,
     B::Error: Into<BoxError>,
 {
+    lease.note_request(plan.tick);
     let direct = lease.is_direct();
     let since = if direct { plan.now } else { lease.backend().hub.now() };
     let connect = lease.connect_time();

@@ -3,14 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::lockfree::idle::Candidate;
+use crate::policy::reuse::LEAD;
 use crate::upstream::{Backend, CloseReason, Directory};
 
 /// By which ages are measured.
 const TICK: Duration = Duration::from_millis(1);
-
-/// How long before its end a connection is replaced that belongs to a floor, in ticks; if it does
-/// not live for long, a quarter of that.
-pub(super) const LEAD: u64 = 1000;
 
 /// Closes every expired connection, and notes how many will be soon; when to look again.
 ///
@@ -84,6 +81,8 @@ impl End {
         Self { left, life: idle.saturating_add(left), reason: CloseReason::Idle }
     }
 
+    /// How long before it the connection is replaced: if it does not live for long, a quarter of
+    /// that.
     fn lead(&self) -> u64 {
         LEAD.min(self.life / 4)
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::reaper::LEAD;
+use crate::policy::reuse::LEAD;
 use crate::upstream::{Directory, Hub};
 
 /// Looks at the connections whose sockets have stirred.

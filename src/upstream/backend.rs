@@ -43,6 +43,8 @@ pub(crate) struct Backend {
     pub(super) learned: Learned,
     /// How many of its idle connections are about to be retired. The driver's note to itself.
     ending: AtomicUsize,
+    /// How many are on loan for the last time, if there are floors.
+    retiring: AtomicUsize,
     /// One for each cell, made with its first connection: by them connections are cut.
     signals: Segments<OnceLock<Arc<Signal>>, 64>,
     directory: Weak<Directory>,
@@ -66,6 +68,7 @@ impl Backend {
             connect_peak: PeakEwma::new(decay),
             learned: Learned::new(),
             ending: AtomicUsize::new(0),
+            retiring: AtomicUsize::new(0),
             signals: Segments::new(),
             directory: Arc::downgrade(directory),
             me: me.clone(),
@@ -91,8 +94,20 @@ impl Backend {
 
     /// How many of its connections are about to be retired.
     pub(crate) fn ending(&self) -> usize {
-        // Ordering: Relaxed, also below. One task writes and reads it.
-        self.ending.load(Ordering::Relaxed)
+        // Ordering: Relaxed, also below. Counts that guard nothing.
+        self.ending.load(Ordering::Relaxed) + self.retiring.load(Ordering::Relaxed)
+    }
+
+    /// One more is on loan for the last time.
+    pub(super) fn begin_last(&self) {
+        // Ordering: as above.
+        self.retiring.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// That loan is over.
+    pub(super) fn end_last(&self) {
+        // Ordering: as above.
+        self.retiring.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(crate) fn note_ending(&self, count: usize) {

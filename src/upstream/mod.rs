@@ -9,6 +9,7 @@ mod hub;
 mod lease;
 mod limit;
 mod outcome;
+mod parked;
 mod pick;
 mod resize;
 mod roster;

@@ -6,9 +6,11 @@ use std::time::Duration;
 use evenkeel::rt::sim::Sim;
 use evenkeel::{Builder, ErrorKind, Pool, Select};
 use futures_lite::future::poll_once;
+use http::Method;
 
 use crate::support::sim::{
-    BACKGROUNDS, Background, MS, ONE, SECOND, TWO, builder, get, hold, id_at,
+    BACKGROUNDS, Background, MS, ONE, SECOND, TWO, builder, get, hold, id_at, request, whole,
+    wished,
 };
 use crate::support::{SimServer, assert_balanced, parse};
 
@@ -85,6 +87,34 @@ fn a_floor_that_expires_is_replaced_before_it_ends() {
         assert!(metrics.connections_created <= 36, "{lifetime:?}: {metrics:?}");
         assert_eq!(metrics.destroyed.lifetime > 0, lifetime.is_some());
     }
+}
+
+#[test]
+fn a_connection_is_replaced_while_it_carries_its_last_request() {
+    let world = world(Background::Driven, |builder| {
+        builder.min_idle(1).max_requests_per_connection(3).max_lifetime(SECOND * 60)
+    });
+    let sim = world.sim.clone();
+    let one = Select::new().server(id_at(&world.pool, &world.servers[0]));
+    sim.block_on(async {
+        for (turn, open) in [1, 1, 2, 1, 1, 2].into_iter().enumerate() {
+            let request = wished("/after/50", one.clone());
+            let mut call = Box::pin(world.pool.send(request));
+            assert!(poll_once(&mut call).await.is_none());
+            assert_eq!(world.open_after(MS).await[0], open, "{turn}");
+            whole(call.await.unwrap()).await.unwrap();
+            assert_eq!(world.open_after(MS).await[0], 1, "{turn}");
+        }
+        // So it is when its time is nearly up.
+        let mut held = world.pool.checkout(one).await.unwrap();
+        world.sim.sleep(SECOND * 60).await;
+        let response = held.send(request(Method::GET, "/")).await.unwrap();
+        response.into_body().bytes().await.unwrap();
+        assert_eq!(world.open_after(MS).await[0], 2);
+        drop(held);
+        assert_eq!(world.open_after(MS).await[0], 1);
+    });
+    assert_balanced(&world.pool.metrics());
 }
 
 #[test]

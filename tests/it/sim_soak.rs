@@ -198,7 +198,7 @@ async fn turmoil(sim: &Sim, pool: &Pool, one: &mut SimServer, two: &SimServer, s
                 let mut limits = pool.limits();
                 limits.max_connections_per_server = rng.usize(1..=MOST_PER_SERVER);
                 limits.max_total_connections = rng.usize(1..=MOST_IN_TOTAL);
-                limits.max_idle_connections = rng.usize(..6);
+                limits.max_idle_connections = rng.usize(..6).max(floor(seed));
                 limits.max_connecting = rng.usize(1..4);
                 pool.set_limits(limits).expect("they are valid");
             }
@@ -213,6 +213,11 @@ async fn turmoil(sim: &Sim, pool: &Pool, one: &mut SimServer, two: &SimServer, s
     pool.set_limits(limits).expect("they are valid");
 }
 
+/// How many connections are kept open to each server.
+fn floor(seed: u64) -> usize {
+    (seed % 3) as usize / 2
+}
+
 /// How many grants were taken back, and how many callers were sent away for others.
 fn soak(seed: u64, background: Background) -> (u64, u64) {
     fastrand::seed(seed);
@@ -223,7 +228,8 @@ fn soak(seed: u64, background: Background) -> (u64, u64) {
     let builder = builder.max_total_connections(TOTAL).max_connecting(2).max_idle_connections(4);
     let builder = builder.max_waiters(WAITERS);
     let builder = builder.connect_timeout(SECOND).idle_conn_timeout(MS * 200);
-    let pool = background.build(&sim, builder);
+    let floor = if background.is_there() { floor(seed) } else { 0 };
+    let pool = background.build(&sim, builder.min_idle(floor));
     let job = |n| Box::pin(caller(sim.clone(), pool.clone(), seed * 1000 + n as u64)) as Job<()>;
     let callers = join_all((0..CALLERS).map(job).collect());
     sim.block_on(async {
