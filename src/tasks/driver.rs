@@ -20,6 +20,11 @@ const DIAL_GRACE: Duration = Duration::from_secs(5);
 /// The background work of a pool, for a caller who polls it: see
 /// [`Builder::build_with_driver`](crate::Builder::build_with_driver). It ends with the pool, and
 /// may be dropped at any time: the pool then goes on without.
+///
+/// Once begun, it should be polled whenever it wakes its task, or dropped. What is left to one that
+/// is kept and not polled stays undone: above all, a connection that is being opened when its
+/// caller goes keeps its place among `max_connecting` and the other limits, until the driver is
+/// polled or dropped, or the pool ends.
 #[must_use = "background work is done only while the driver is polled"]
 pub struct Driver(BoxFuture<'static, ()>);
 
