@@ -41,7 +41,9 @@ pub struct Config {
     /// How long the `min_idle` last idle connections of a server are kept, unused. With a
     /// `min_idle` of zero the smaller of this and `idle_conn_timeout` holds. Default: 5 min.
     pub max_idle_time: Duration,
-    /// How long idle connections above `min_idle` are kept. Default: 90 s.
+    /// How long idle connections above `min_idle` are kept. Where their server keeps them for a
+    /// shorter time, as it says (`Keep-Alive: timeout`) or has shown (`learn_idle_limit`), that
+    /// holds for all of them, less a fifth, a second at most. Default: 90 s.
     pub idle_conn_timeout: Duration,
     /// How long a connection may live. One that is older is closed when it comes back, or where it
     /// is idle; in use it is never cut. Each ends up to a tenth earlier, by chance, so that those

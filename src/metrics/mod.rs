@@ -85,8 +85,8 @@ pub struct Metrics {
 pub struct Destroyed {
     /// Idle for too long.
     pub idle: u64,
-    /// Closed by the peer while they were idle: found so by the watch over idle connections, or when
-    /// they were to be used again.
+    /// Closed by the peer while they were idle: found so by background work, or when they were to
+    /// be used again.
     pub by_peer: u64,
     /// The peer had sent bytes that nobody asked for.
     pub poisoned: u64,
