@@ -93,3 +93,39 @@ fn a_request_after_nginx_has_closed_the_idle_connection_is_answered() {
         assert_balanced(&pool.metrics());
     });
 }
+
+#[test]
+fn the_silence_that_nginx_bears_is_learned_and_it_has_nothing_to_close_any_more() {
+    under_block_on(|env| async move {
+        let Some(nginx) = start("silence") else {
+            return;
+        };
+        let builder = env.builder().server(parse(&nginx.url()));
+        let pool = builder.watch_interval(Duration::from_millis(50)).build().unwrap();
+        let learned = || pool.server_stats()[0].learned_idle_limit;
+        let closed = async || {
+            let before = pool.metrics().connections_destroyed;
+            exchange(&pool, 1).await.unwrap();
+            while pool.metrics().connections_destroyed == before {
+                // The silence itself is what is waited for, and nginx knows no virtual time.
+                smol::Timer::after(Duration::from_millis(5)).await;
+            }
+        };
+        // More than are needed, in case that the machine is slow, and the ages do not agree.
+        for _ in 0..9 {
+            if learned().is_none() {
+                closed().await;
+            }
+        }
+        let limit = learned().expect("it closes after a second each time");
+        assert!(limit > Duration::from_millis(400), "{limit:?}");
+        assert!(pool.metrics().destroyed.by_peer >= 3);
+        for _ in 0..9 {
+            if pool.metrics().destroyed.idle == 0 {
+                closed().await;
+            }
+        }
+        assert!(pool.metrics().destroyed.idle > 0, "we are never the first to close");
+        assert_balanced(&pool.metrics());
+    });
+}
