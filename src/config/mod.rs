@@ -79,8 +79,9 @@ pub struct Config {
     pub cleanup_interval: Duration,
     /// How often background work looks for idle connections that it does not watch yet. One that
     /// has been idle for so long is watched from the next look on: when its server closes it, or
-    /// sends what nobody asked for, it is closed at once. Default: 1 s. `None`: that is found out
-    /// when the connection is to be used, or expires.
+    /// sends what nobody asked for, it is closed at once. (A [`Transport`](crate::Transport) of
+    /// your own that has no `poll_peek` is looked at in each interval instead.) Default: 1 s.
+    /// `None`: a close is found out when the connection is to be used, or expires.
     pub watch_interval: Option<Duration>,
     /// Whether to learn how long a server keeps idle connections from those that it has closed, and
     /// to close them a moment before it does: a request that crosses its close may fail. Three

@@ -83,7 +83,7 @@ pub struct Metrics {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Destroyed {
-    /// Idle for too long.
+    /// Idle for too long: by the settings, or by what their server said or had shown.
     pub idle: u64,
     /// Closed by the peer while they were idle: found so by background work, or when they were to
     /// be used again.
