@@ -47,6 +47,8 @@ pub enum ErrorKind {
     Config,
     /// No connection could be made.
     Connect,
+    /// A setting asks for background work, and the runtime has no place for it.
+    NoBackground,
     /// The pool has no servers, or none that this request may have: each has weight 0, lacks the
     /// tag that is asked for, or is excluded.
     NoServers,

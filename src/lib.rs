@@ -90,11 +90,14 @@
 //!
 //! # Background work
 //!
-//! It closes expired connections early, finishes dials whose callers have gone, and passes on what
-//! a caller does not come for ([`Config::handoff_grace`]). It begins with the first connection: as
-//! a task of the runtime, on a thread named `evenkeel`, or as the [`Driver`] of
+//! It closes expired connections early, and idle ones as soon as their server does
+//! ([`Config::watch_interval`]); keeps connections open ahead of need ([`Config::min_idle`]);
+//! finishes dials whose callers have gone, and passes on what a caller does not come for
+//! ([`Config::handoff_grace`]). It begins with the first connection, or at once if connections are
+//! to be kept open: as a task of the runtime, on a thread named `evenkeel`, or as the [`Driver`] of
 //! [`Builder::build_with_driver`]. Without any, all promises hold: only are sockets freed later, a
-//! dial ends with its caller, and those who wait look by themselves for what is not taken.
+//! dial ends with its caller, those who wait look by themselves for what is not taken, and a
+//! `min_idle` is refused.
 //!
 //! # Safety and correctness
 //!
@@ -211,6 +214,7 @@ pub use lockfree::histogram::Distribution;
 #[cfg(not(evenkeel_loom))]
 pub use metrics::{
     Destroyed, Exclusion, Explanation, Failures, Metrics, ServerReport, ServerStats, Verdict,
+    Warmed,
 };
 #[cfg(not(evenkeel_loom))]
 pub use pool::{

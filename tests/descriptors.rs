@@ -58,6 +58,7 @@ async fn operation(number: usize, pool: &Pool) -> Result<(), Error> {
         2 => get(pool, "/c/300000").await,
         3 => get(pool, "/eof/1000").await,
         4 => post(pool, 3_000_000).await,
+        5 => pool.warm(2).await.map(drop),
         _ => checkout(pool).await,
     }
 }
@@ -110,7 +111,7 @@ fn an_operation_dropped_at_any_await_leaves_nothing_behind() {
             );
         }
         for warm in [false, true] {
-            for number in 0..6 {
+            for number in 0..7 {
                 for polls in 0..POLLS {
                     if warm {
                         get(&pool, "/echo").await.unwrap();

@@ -39,13 +39,21 @@ pub struct Config {
     /// The most idle connections kept over all servers; above it the longest idle is closed.
     /// Default: 50. Zero closes every connection after use, unless a caller waits for it.
     pub max_idle_connections: usize,
-    /// How many idle connections a server keeps beyond `idle_conn_timeout`, until
-    /// `max_idle_time`. Default: 0. At most `max_connections_per_server`.
+    /// How many connections background work keeps open to each server whose weight is not zero,
+    /// those in use included: it opens what is lacking, from the start on, and replaces one that is
+    /// about to end a second before. It gives way to requests: no limit is passed, nothing taken
+    /// that a caller waits for, and no other connection closed for it. After a failure it pauses,
+    /// 0.5 s at first and 60 s at most. So many idle ones outlive `idle_conn_timeout`. If there are
+    /// so many servers that the floors do not fit in `max_idle_connections`, they share it evenly.
+    /// Default: 0. At most `max_connections_per_server` and `max_idle_connections`. A runtime
+    /// without background work is refused when the pool is built.
     pub min_idle: usize,
-    /// How long the `min_idle` last idle connections of a server are kept. With a `min_idle` of
-    /// zero the smaller of this and `idle_conn_timeout` holds. Default: 5 min.
+    /// How long the `min_idle` last idle connections of a server are kept, unused. With a
+    /// `min_idle` of zero the smaller of this and `idle_conn_timeout` holds. Default: 5 min.
     pub max_idle_time: Duration,
-    /// How long idle connections above `min_idle` are kept. Default: 90 s.
+    /// How long idle connections above `min_idle` are kept. Where their server keeps them for a
+    /// shorter time, as it says (`Keep-Alive: timeout`) or has shown (`learn_idle_limit`), that
+    /// holds for all of them, less a fifth, a second at most. Default: 90 s.
     pub idle_conn_timeout: Duration,
     /// How long a connection may live. One that is older is closed when it comes back, or where it
     /// is idle; in use it is never cut. Each ends up to a tenth earlier, by chance, so that those
@@ -81,8 +89,9 @@ pub struct Config {
     pub cleanup_interval: Duration,
     /// How often background work looks for idle connections that it does not watch yet. One that
     /// has been idle for so long is watched from the next look on: when its server closes it, or
-    /// sends what nobody asked for, it is closed at once. Default: 1 s. `None`: that is found out
-    /// when the connection is to be used, or expires.
+    /// sends what nobody asked for, it is closed at once. (A [`Transport`](crate::Transport) of
+    /// your own that has no `poll_peek` is looked at in each interval instead.) Default: 1 s.
+    /// `None`: a close is found out when the connection is to be used, or expires.
     pub watch_interval: Option<Duration>,
     /// Whether to learn how long a server keeps idle connections from those that it has closed, and
     /// to close them a moment before it does: a request that crosses its close may fail. Three

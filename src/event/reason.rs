@@ -169,9 +169,11 @@ impl FailureCause {
             ErrorKind::Body => Self::Body,
             ErrorKind::Closed => Self::Closed,
             ErrorKind::Connect => Self::Connect,
-            ErrorKind::Config | ErrorKind::NoServers | ErrorKind::NotFound | ErrorKind::Url => {
-                Self::NoServers
-            }
+            ErrorKind::Config
+            | ErrorKind::NoBackground
+            | ErrorKind::NoServers
+            | ErrorKind::NotFound
+            | ErrorKind::Url => Self::NoServers,
             ErrorKind::Protocol => Self::Protocol,
             ErrorKind::QueueFull => Self::QueueFull,
             ErrorKind::Request => Self::Request,

@@ -18,7 +18,7 @@
 //! - A connection that was found to be good at the suspected age refutes the suspicion.
 //! - After ten minutes without a closing everything is forgotten. A limit that is kept sees no
 //!   closings, so a true one is learned anew then, at the cost of a few closed connections.
-//! - An age below a second is no sign of a limit: a server may close after so many requests.
+//! - An age below half a second is no sign of a limit: a server may close after so many requests.
 //!
 //! When a connection is found closed at its next use, it was closed at that age *or before*. So the
 //! lowest of ages that agree is kept, and such an age above the suspected one says nothing.
@@ -43,7 +43,7 @@ const LATE: u64 = 16;
 /// How many closings make a limit.
 const ENOUGH: u64 = 3;
 /// The least age that is a sign of a limit, in milliseconds.
-pub const SHORTEST: u64 = 1000;
+pub const SHORTEST: u64 = 500;
 /// For how long a limit is believed in without a closing, in milliseconds.
 pub const MEMORY: u64 = 10 * 60 * 1000;
 

@@ -49,6 +49,7 @@ pub mod segments;
 pub mod settle;
 pub mod shrink;
 pub mod snapshot;
+pub mod spare;
 pub mod ticket;
 pub mod total;
 pub mod waiters;

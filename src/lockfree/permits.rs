@@ -10,11 +10,12 @@
 //! bits  0..16  open         permits in use: connecting, parked and leased
 //! ```
 //!
-//! `open` goes *up* in one place, by the owner of the server's line; `connecting` there too, and
-//! where a connection that is not trusted is closed and a new one opened on its permits; `waiting`
-//! by the waiter itself, before it enters the line. Everybody may take them down, and the
-//! read-modify-write that does so also says whether somebody waits: a permit that comes free and a
-//! waiter that comes in meet on one word, so that one of the two sees the other.
+//! `open` goes *up* by the owner of the server's line, and for a connection that nobody asked for,
+//! while nobody waits; `connecting` with it, and where a connection that is not trusted is closed
+//! and a new one opened on its permits; `waiting` by the waiter itself, before it enters the line.
+//! Everybody may take them down, and the read-modify-write that does so also says whether somebody
+//! waits: a permit that comes free and a waiter that comes in meet on one word, so that one of the
+//! two sees the other.
 //!
 //! # Limits that change
 //!
@@ -166,7 +167,8 @@ impl Ledger {
         Counts::of(self.word.load(Ordering::Acquire))
     }
 
-    /// Whether a permit could be given. Exact for the owner of the line, who alone takes them.
+    /// Whether a permit could be given. Nearly exact for the owner of the line: only a spare or a
+    /// renewed connection may be faster.
     pub fn has_room(&self) -> bool {
         let now = self.counts();
         !now.closed && self.limits().room(&now) > 0
@@ -235,6 +237,21 @@ impl Ledger {
         self.take_up(OPEN + CONNECTING, |now, limits| limits.room(now) > 0)
     }
 
+    /// Takes a permit to dial with for a connection that nobody asked for, if that is allowed.
+    pub(super) fn open_spare(&self, most: u32) -> bool {
+        self.take_up(OPEN + CONNECTING, |now, limits| Self::spares(now, limits, most))
+    }
+
+    /// Whether [`open_spare`](Self::open_spare) might take one now.
+    pub(super) fn has_spare(&self, most: u32) -> bool {
+        let now = self.counts();
+        !now.closed && Self::spares(&now, &self.limits(), most)
+    }
+
+    fn spares(now: &Counts, limits: &Limits, most: u32) -> bool {
+        now.waiting == 0 && now.open < most && limits.room(now) > 0
+    }
+
     /// Takes the permit of a connection that has just been closed to dial with, if one more may be
     /// opened at a time, and there are not too many open.
     pub(super) fn reopen(&self) -> bool {
@@ -252,14 +269,12 @@ impl Ledger {
             if now.closed || !allowed(&now, &self.limits()) {
                 return false;
             }
-            // Ordering: Relaxed, as in `leave`: what the permit needs was acquired in `has_room`,
-            // or belongs to who renews a connection. On failure Acquire, as above.
-            let swapped = self.word.compare_exchange_weak(
-                seen,
-                seen + amount,
-                Ordering::Relaxed,
-                Ordering::Acquire,
-            );
+            let next = seen + amount;
+            // Ordering: Release: the owner of the line, who sees a spare dial here, sees that it is
+            // counted as entering. What the permit needs was acquired above or in `has_room`, or
+            // belongs to who renews a connection. On failure Acquire, as above.
+            let swapped =
+                self.word.compare_exchange_weak(seen, next, Ordering::Release, Ordering::Acquire);
             match swapped {
                 Ok(_) => return true,
                 Err(newer) => seen = newer,

@@ -47,9 +47,10 @@ macro_rules! counts_by {
 counts_by! {
     /// Closed connections by reason.
     Destroyed by CloseReason;
-    /// Idle for too long.
+    /// Idle for too long: by the settings, or by what their server said or had shown.
     idle: Idle,
-    /// Found closed by the peer when they were to be used again.
+    /// Closed by the peer while they were idle: found so by background work, or when they were to
+    /// be used again.
     by_peer: Peer,
     /// The peer had sent bytes that nobody asked for.
     poisoned: Poisoned,

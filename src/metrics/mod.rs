@@ -160,3 +160,16 @@ pub struct ServerStats {
     /// The average time to the head of a response, of late; zero before the first.
     pub response_time: Duration,
 }
+
+/// What [`Pool::warm`](crate::Pool::warm) did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Warmed {
+    /// Connections opened.
+    pub opened: usize,
+    /// Connections that could not be opened. After the first failure no more of that server are
+    /// begun.
+    pub failed: usize,
+    /// How many are missing all the same: of failures, or for want of room.
+    pub missing: usize,
+}

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::config::Config;
 
+/// How long before its end a connection is replaced that belongs to a floor, in ticks.
+pub(crate) const LEAD: u64 = 1000;
+
 /// The idle limits, in ticks of a millisecond.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IdleLimits {

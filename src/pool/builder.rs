@@ -13,7 +13,7 @@ use crate::config::{Config, Dialling, Retry, RetryBudget, SocketOptions};
 use crate::conn::{Buffers, ConnShared, HeadLimits, Names, Overrides};
 use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
-use crate::rt::{Resolve, Runtime};
+use crate::rt::{Background, Resolve, Runtime};
 use crate::server::{Proxy, Server};
 use crate::strategy::Strategy;
 use crate::tasks::{self, Driver};
@@ -229,7 +229,8 @@ impl Builder {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if a setting is out of range or contradicts another, if there is no
-    /// runtime, or if the runtime is a tokio one without timers.
+    /// runtime, or if the runtime is a tokio one without timers. [`ErrorKind::NoBackground`] if a
+    /// [`min_idle`](Config::min_idle) is set, and the runtime has no place for background work.
     pub fn build(self) -> Result<Pool, Error> {
         let directory = self.assemble(false)?;
         tasks::arm(&directory);
@@ -253,7 +254,7 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// As [`build`](Self::build).
+    /// As [`build`](Self::build), but for `NoBackground`.
     ///
     /// # Cancel safety
     /// The driver may be dropped at any time: the pool then goes on without background work.
@@ -272,6 +273,10 @@ impl Builder {
         }
         if driven {
             runtime = runtime.without_background();
+        } else if self.config.min_idle > 0 && matches!(runtime.background(), Background::None) {
+            let message = "min_idle is kept up by background work, and the runtime has none: set a \
+                           Runtime::spawner, or use Builder::build_with_driver";
+            return Err(Error::new(ErrorKind::NoBackground, message));
         }
         let buffers = Buffers::new(KEPT_BUFFERS);
         let limits = HeadLimits {

@@ -225,6 +225,7 @@ where
     B: http_body::Body,
     B::Error: Into<BoxError>,
 {
+    lease.note_request(plan.tick);
     // The clock was read when the request began, and has not moved much; but for a later try.
     let direct = lease.is_direct() && attempt.number == 1;
     let since = if direct { plan.now } else { lease.backend().hub.now() };

@@ -32,8 +32,8 @@ impl Pool {
     /// Closes each connection that is idle now and for which `wanted` says true; how many those
     /// were. One that is taken on loan meanwhile stays.
     ///
-    /// While its facts are read, which takes well below a microsecond, a connection is in nobody's
-    /// reach; `wanted` itself is called when it is idle again, and may do as it likes.
+    /// While its facts are read, a connection is in nobody's reach; `wanted` itself is called when
+    /// it is idle again, and may do as it likes.
     ///
     /// ```
     /// use std::time::Duration;

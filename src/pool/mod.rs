@@ -11,6 +11,7 @@ mod send;
 mod shutdown;
 mod tries;
 mod upgraded;
+mod warm;
 
 use std::borrow::Borrow;
 use std::fmt;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::warm::Keeper;
 use super::watch::{self, Swept};
 use super::{reaper, reclaim};
 use crate::rt::{Background, BoxFuture, Sleep};
@@ -19,6 +20,11 @@ const DIAL_GRACE: Duration = Duration::from_secs(5);
 /// The background work of a pool, for a caller who polls it: see
 /// [`Builder::build_with_driver`](crate::Builder::build_with_driver). It ends with the pool, and
 /// may be dropped at any time: the pool then goes on without.
+///
+/// Once begun, it should be polled whenever it wakes its task, or dropped. What is left to one that
+/// is kept and not polled stays undone: above all, a connection that is being opened when its
+/// caller goes keeps its place among `max_connecting` and the other limits, until the driver is
+/// polled or dropped, or the pool ends.
 #[must_use = "background work is done only while the driver is polled"]
 pub struct Driver(BoxFuture<'static, ()>);
 
@@ -63,6 +69,10 @@ pub(crate) fn arm(directory: &Arc<Directory>) {
             Background::None => {}
         }
     });
+    // A floor is filled before the first request.
+    if !directory.servers().is_empty() {
+        directory.hub.keep_floor();
+    }
 }
 
 fn start_thread(driver: Driver) {
@@ -86,6 +96,7 @@ struct Work<'a> {
     sweep_at: Instant,
     /// When to look for idle connections to watch; `None` if nothing is open.
     watch_at: Option<Instant>,
+    keeper: Keeper,
     /// How often in a row the sleep ended before its time.
     early: u32,
 }
@@ -101,7 +112,8 @@ impl<'a> Work<'a> {
         let sweep_at = hub.now() + hub.config.cleanup_interval;
         let sleep = hub.runtime().timer().sleep_until(sweep_at);
         let watch_at = None;
-        Self { hub, directory, errands: Vec::new(), sleep, sweep_at, watch_at, early: 0 }
+        let (errands, keeper) = (Vec::new(), Keeper::default());
+        Self { hub, directory, errands, sleep, sweep_at, watch_at, keeper, early: 0 }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -114,6 +126,7 @@ impl<'a> Work<'a> {
             self.run_errands(cx);
             watch::look(self.hub);
             self.watch();
+            self.keep(cx);
             let next = self.next();
             self.sleep.as_mut().reset(next);
             if self.sleep.as_mut().poll(cx).is_pending() {
@@ -136,6 +149,19 @@ impl<'a> Work<'a> {
                 }
             }
         }
+    }
+
+    /// Keeps the floors, if there are any.
+    fn keep(&mut self, cx: &mut Context<'_>) {
+        if self.hub.config.min_idle == 0 {
+            return;
+        }
+        let Some(directory) = self.directory.upgrade() else {
+            return;
+        };
+        self.keeper.poll(&directory, cx);
+        // Where a dial has ended at once, there may be room for the next.
+        while self.keeper.keep(&directory, cx) {}
     }
 
     /// Watches what is idle, if it is time to.
@@ -163,13 +189,15 @@ impl<'a> Work<'a> {
     fn next(&self) -> Instant {
         let errands = self.errands.iter().map(|errand| errand.until);
         let look = self.hub.next_look().map(|at| self.hub.at(at, self.hub.now()));
-        errands.chain(look).chain(self.watch_at).fold(self.sweep_at, Instant::min)
+        let ahead = errands.chain(look).chain(self.watch_at).chain(self.keeper.again());
+        ahead.fold(self.sweep_at, Instant::min)
     }
 }
 
 impl Drop for Work<'_> {
     fn drop(&mut self) {
         self.errands.clear();
+        self.keeper = Keeper::default();
         self.hub.undriven();
         if self.hub.lifecycle.is_open() {
             self.directory.upgrade().iter().for_each(|known| reclaim::leave_to_waiters(known));

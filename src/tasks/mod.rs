@@ -3,6 +3,7 @@
 mod driver;
 mod reaper;
 mod reclaim;
+mod warm;
 mod watch;
 
 pub use self::driver::Driver;

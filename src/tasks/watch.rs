@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::policy::reuse::LEAD;
 use crate::upstream::{Directory, Hub};
 
 /// Looks at the connections whose sockets have stirred.
@@ -16,8 +17,8 @@ pub(super) fn look(hub: &Hub) {
 pub(super) struct Swept {
     /// When to look again.
     pub(super) again: Instant,
-    /// The tick at which the first of those that are watched is to be retired by what only a look
-    /// at it could tell: its peer's word, its server's habit, its age.
+    /// The tick at which the first of those that are watched is to be retired, or replaced, by what
+    /// only a look at it could tell: its peer's word, its server's habit, its age.
     pub(super) retires: u64,
 }
 
@@ -28,6 +29,7 @@ pub(super) fn sweep(directory: &Directory, interval: Duration) -> Option<Swept> 
         return None;
     }
     let tick = hub.tick();
+    let lead = if hub.config.min_idle > 0 { LEAD } else { 0 };
     let mut retires = u64::MAX;
     // Not under a pin: closing may take long.
     for backend in directory.servers() {
@@ -43,5 +45,5 @@ pub(super) fn sweep(directory: &Directory, interval: Duration) -> Option<Swept> 
             }
         }
     }
-    Some(Swept { again: hub.now() + interval, retires })
+    Some(Swept { again: hub.now() + interval, retires: retires.saturating_sub(lead) })
 }

@@ -24,6 +24,7 @@ use crate::lockfree::segments::Segments;
 use crate::lockfree::settle::{Dispose, Site};
 use crate::lockfree::total::Total;
 use crate::server::{Server, ServerId};
+use crate::sync::{AtomicUsize, Ordering};
 
 /// A new sample's weight in the average response time: 1/2^3.
 const EWMA_SHIFT: u32 = 3;
@@ -47,6 +48,10 @@ pub(crate) struct Backend {
     pub(super) learned: Learned,
     /// Whether it can be connected to, and if not, when it is tried again.
     back_off: BackOff,
+    /// How many of its idle connections are about to be retired. The driver's note to itself.
+    ending: AtomicUsize,
+    /// How many are on loan for the last time, if there are floors.
+    retiring: AtomicUsize,
     /// One for each cell, made with its first connection: by them connections are cut.
     signals: Segments<OnceLock<Arc<Signal>>, 64>,
     directory: Weak<Directory>,
@@ -76,6 +81,8 @@ impl Backend {
             connect_peak: PeakEwma::new(decay),
             learned: Learned::new(),
             back_off: BackOff::new(),
+            ending: AtomicUsize::new(0),
+            retiring: AtomicUsize::new(0),
             signals: Segments::new(),
             directory: Arc::downgrade(directory),
             me: me.clone(),
@@ -130,6 +137,29 @@ impl Backend {
             let (failures, pause) = (pause.failures, pause.left);
             self.hub.tell(|| Event::DialsPaused { id, url, failures, pause });
         }
+    }
+
+    /// How many of its connections are about to be retired.
+    pub(crate) fn ending(&self) -> usize {
+        // Ordering: Relaxed, also below. Counts that guard nothing.
+        self.ending.load(Ordering::Relaxed) + self.retiring.load(Ordering::Relaxed)
+    }
+
+    /// One more is on loan for the last time.
+    pub(super) fn begin_last(&self) {
+        // Ordering: as above.
+        self.retiring.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// That loan is over.
+    pub(super) fn end_last(&self) {
+        // Ordering: as above.
+        self.retiring.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_ending(&self, count: usize) {
+        // Ordering: as above.
+        self.ending.store(count, Ordering::Relaxed);
     }
 
     /// The servers beside this one; `None` once the pool has gone.

@@ -82,14 +82,14 @@ impl Drop for Dialling<'_> {
 
 /// A new connection, and the permit with which it was opened. Dropped in this order: a connection
 /// that nobody waits for is parked before it is no longer counted as being opened.
-struct Opened {
+pub(super) struct Opened {
     lease: Lease,
     opening: Opening,
 }
 
 /// A dial as a future of its own, which holds all that it needs: whoever polls it last gets the
 /// connection, and dropping it closes the socket before the permit is given back.
-fn open(
+pub(super) fn open(
     permit: Permit<Backend>,
     deadline: Option<Instant>,
     timeout: Option<Duration>,

@@ -136,6 +136,7 @@ impl Directory {
             self.take_up(backend);
             self.hub.tell(|| Event::ServerAdded { id: backend.id, url: backend.server.url() });
         }
+        self.hub.keep_floor();
         Ok(ids)
     }
 
@@ -157,7 +158,9 @@ impl Directory {
             let mut next = roster.entries().to_vec();
             next[at].terms.weight = weight;
             Change::Replace(Roster::new(next, &self.chooser), Ok(()))
-        })
+        })?;
+        self.hub.keep_floor();
+        Ok(())
     }
 
     /// Takes a server out, and shuts it.

@@ -224,14 +224,28 @@ impl Hub {
         drop(self.starter.set(Box::new(start)));
     }
 
-    /// A dial begins.
-    pub(super) fn dialling(&self) {
+    /// There are connections to be kept open, or there may be now.
+    pub(crate) fn keep_floor(&self) {
+        if self.config.min_idle > 0 {
+            self.begin();
+            self.driver.wake();
+        }
+    }
+
+    /// Begins background work, if it has a place and has not begun.
+    fn begin(&self) {
+        let Some(start) = self.starter.get() else {
+            return;
+        };
         // Ordering: Relaxed. All that matters is that one caller sees false.
-        if let (Some(start), false) =
-            (self.starter.get(), self.started.swap(true, Ordering::Relaxed))
-        {
+        if !self.started.swap(true, Ordering::Relaxed) {
             start();
         }
+    }
+
+    /// A dial begins.
+    pub(super) fn dialling(&self) {
+        self.begin();
         // Ordering: AcqRel, see `rests`.
         if self.resting.swap(false, Ordering::AcqRel) {
             self.driver.wake();

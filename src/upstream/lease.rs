@@ -9,7 +9,7 @@ use super::hub::Hub;
 use super::tally::Count;
 use crate::conn::{Conn, Watched};
 pub(crate) use crate::event::CloseReason;
-use crate::lockfree::idle::{Candidate, Parked, Slot};
+use crate::lockfree::idle::{Parked, Slot};
 use crate::lockfree::settle;
 use crate::lockfree::ticket::Permit;
 use crate::policy::reuse;
@@ -17,13 +17,13 @@ use crate::rt::{Liveness, Transport};
 
 /// A connection and its home.
 pub(crate) struct Held {
-    conn: Conn,
+    pub(super) conn: Conn,
     /// The connection's own pointer to its server. It is cloned on each way back, since nothing
     /// else keeps the server alive once the connection is parked; being the connection's alone, its
     /// count is not shared between threads as the server's own would be.
     home: Arc<Home>,
     /// The tick at which it is too old.
-    ends_at: u64,
+    pub(super) ends_at: u64,
     loan: Loan,
 }
 
@@ -39,6 +39,8 @@ struct Loan {
     connect: Duration,
     /// It was idle, and nobody had to wait for it.
     direct: bool,
+    /// The connection is to be retired after it, and is counted so.
+    last: bool,
     /// What the connection is closed for, if it may not be used again.
     close: Option<CloseReason>,
 }
@@ -149,6 +151,9 @@ impl Lease {
         let mut held = self.held.take()?;
         let slot = held.loan.slot.take()?;
         let home = held.home.clone();
+        if held.loan.last {
+            home.backend.end_last();
+        }
         drop(held);
         home.backend.hub.count(&home.backend, Count::Closed(CloseReason::Broken));
         let permit = settle::renew(&*home.backend, slot);
@@ -168,6 +173,29 @@ impl Lease {
             backend.hub.tally.add(Count::Parked, 1);
             settle::check_in(backend, parked);
             backend.hub.after_close();
+        }
+    }
+
+    /// A request is about to be sent at this tick. If the connection is to be retired after it, and
+    /// may belong to a floor, another one is opened meanwhile.
+    #[inline]
+    pub(crate) fn note_request(&mut self, tick: u64) {
+        if self.backend().hub.config.min_idle > 0 {
+            self.note_last(tick);
+        }
+    }
+
+    #[cold]
+    fn note_last(&mut self, tick: u64) {
+        let held = self.held_mut();
+        let backend = &*held.home.backend;
+        let most = backend.hub.config.max_requests_per_connection.unwrap_or(u32::MAX);
+        let ends = held.conn.uses().saturating_add(1) >= most
+            || held.ends_at <= tick.saturating_add(reuse::LEAD);
+        if ends && !held.loan.last {
+            backend.begin_last();
+            held.loan.last = true;
+            backend.hub.keep_floor();
         }
     }
 
@@ -281,6 +309,9 @@ impl Drop for Lease {
         let home = held.home.clone();
         let backend = &*home.backend;
         let hub = &backend.hub;
+        if held.loan.last {
+            backend.end_last();
+        }
         let now = hub.tick();
         let reason = match held.loan.close {
             None if held.conn.is_reusable() => held.retires(now),
@@ -311,6 +342,7 @@ fn close(backend: &Backend, mut held: Box<Held>, slot: Slot, reason: CloseReason
     drop(held);
     backend.hub.count(backend, Count::Closed(reason));
     settle::close(backend, slot);
+    backend.hub.keep_floor();
 }
 
 /// Closes a connection that was counted as parked. Its permits are the caller's business.
@@ -318,6 +350,7 @@ pub(super) fn dispose_parked(backend: &Backend, held: Box<Held>, reason: CloseRe
     drop(held);
     backend.hub.tally.add(Count::Unparked, 1);
     backend.hub.count(backend, Count::Closed(reason));
+    backend.hub.keep_floor();
 }
 
 /// Closes the longest idle connections while more are idle than may be.
@@ -337,45 +370,6 @@ fn trim(backend: &Backend, hub: &Hub) {
         // If another thread was faster, there is one less; or it is in use, and the look above
         // says so.
         backend.close_idle_if(seen, CloseReason::IdleCap);
-    }
-}
-
-impl Backend {
-    /// Looks at the idle connection that was seen, if it has not been used since. It is out of the
-    /// set for that moment, and comes back as it was.
-    fn inspect<R>(&self, seen: Candidate, look: impl FnOnce(&Held) -> R) -> Option<R> {
-        let parked = settle::claim(self, seen)?;
-        let found = look(&parked.value);
-        settle::check_in(self, parked);
-        Some(found)
-    }
-
-    /// By what the idle connection that was seen is retired, as far as is known.
-    pub(crate) fn terms_of_idle(&self, seen: Candidate) -> Watched {
-        let unknown = Watched { keep: u64::MAX, ends_at: u64::MAX };
-        self.watched(seen).unwrap_or_else(|| match self.hub.config.max_lifetime {
-            Some(_) => {
-                let ends_at = self.inspect(seen, |held| held.ends_at).unwrap_or(u64::MAX);
-                Watched { ends_at, ..unknown }
-            }
-            None => unknown,
-        })
-    }
-
-    /// When the idle connection that was seen was made, and how many requests it has carried.
-    pub(crate) fn facts_of_idle(&self, seen: Candidate) -> Option<(Instant, u32)> {
-        self.inspect(seen, |held| (held.conn.born(), held.conn.uses()))
-    }
-
-    /// Closes the idle connection that was seen, if it has not been used since.
-    pub(crate) fn close_idle_if(&self, seen: Candidate, reason: CloseReason) -> bool {
-        let Some(parked) = settle::claim(self, seen) else {
-            return false;
-        };
-        dispose_parked(self, parked.value, reason);
-        settle::close(self, parked.slot);
-        self.hub.after_close();
-        true
     }
 }
 

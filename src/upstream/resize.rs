@@ -47,6 +47,7 @@ impl Directory {
             }
         }
         self.hub.after_close();
+        self.hub.keep_floor();
         Ok(())
     }
 

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use evenkeel::rt::sim::Sim;
 use evenkeel::{
     Balancer, Body, Builder, Checkout, Config, ConnectionInfo, Driver, Error, Explanation,
-    LeasedBody, Metrics, Pool, ResponseInfo, Runtime, Select, Server, ServerId, ServerStats,
-    ShutdownReport, Strategy, Timings, Upgraded,
+    IdleInfo, LeasedBody, Metrics, Pool, ResponseInfo, Runtime, Select, Server, ServerId,
+    ServerStats, ShutdownReport, Strategy, Timings, Upgraded, Warmed,
 };
 use http::Request;
 use http_body::Frame;
@@ -43,6 +43,8 @@ const _: fn() = || {
     shared::<ShutdownReport>();
     shared::<Strategy>();
     shared::<Explanation>();
+    shared::<IdleInfo>();
+    shared::<Warmed>();
     shared::<Box<dyn Balancer>>();
     shared::<Timings>();
     shared::<Upgraded>();
@@ -79,6 +81,7 @@ const _: fn(&Pool, Checkout, Body, LeasedBody<'_>) = |pool, mut checkout, body, 
     send(&pool.send(Request::new(Unshared::default())));
     send(&pool.checkout(Select::new()));
     send(&pool.shutdown(Duration::ZERO));
+    send(&pool.warm(1));
     send(&checkout.send(request()));
     send(&checkout.into_send(request()));
     send(&body.bytes());
@@ -104,6 +107,7 @@ fn loans_bodies_and_futures_are_small() {
         ("send", size_of_val(&pool.send(Request::new(Body::empty()))), 2048),
         ("checkout", size_of_val(&pool.checkout(Select::new())), 1280),
         ("shutdown", size_of_val(&pool.shutdown(Duration::ZERO)), 512),
+        ("warm", size_of_val(&pool.warm(1)), 256),
     ];
     for (name, size, bound) in sizes {
         println!("{name}: {size} of {bound} bytes");

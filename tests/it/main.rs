@@ -26,6 +26,7 @@ mod sim_budget;
 mod sim_cut;
 mod sim_dial;
 mod sim_expiry;
+mod sim_floor;
 mod sim_handoff;
 mod sim_learned;
 mod sim_limits;

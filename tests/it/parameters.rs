@@ -113,7 +113,7 @@ const PARAMETERS: [(&str, &str, Place); 16] = [
 const OWN: &[(&str, &str)] = &[
     ("max_lifetime", "a_connection_is_used_until_its_lifetime_ends_and_not_after"),
     ("max_requests_per_connection", "a_connection_carries_as_many_requests_as_it_may_and_no_more"),
-    ("min_idle", "background_work_closes_the_surplus_first_and_the_floor_at_its_own_limit"),
+    ("min_idle", "a_floor_is_filled_before_the_first_request_and_again_after_each_loss"),
     ("learn_idle_limit", "a_pool_that_is_not_to_learn_does_not"),
     ("watch_interval", "nothing_is_watched_if_that_is_not_wanted"),
     ("queue_timeout", "the_wait_in_line_ends_at_its_own_time"),
@@ -170,6 +170,7 @@ const SUITES: &[&str] = &[
     include_str!("sim_budget.rs"),
     include_str!("sim_dial.rs"),
     include_str!("sim_expiry.rs"),
+    include_str!("sim_floor.rs"),
     include_str!("sim_handoff.rs"),
     include_str!("sim_learned.rs"),
     include_str!("sim_queue.rs"),

@@ -56,7 +56,7 @@ fn a_server_s_own_limit_is_checked_and_makes_no_second_server() {
 fn limits_that_contradict_each_other_change_nothing() {
     let sim = Sim::new();
     let (_server, builder) = one(&sim);
-    let pool = builder.min_idle(3).build().unwrap();
+    let (pool, _driver) = builder.min_idle(3).build_with_driver().unwrap();
     let before = pool.limits();
     type Change = fn(&mut Limits);
     let rows: [(&str, Change); 7] = [

@@ -208,7 +208,7 @@ async fn turmoil(sim: &Sim, pool: &Pool, one: &mut SimServer, two: &SimServer, s
                 let mut limits = pool.limits();
                 limits.max_connections_per_server = rng.usize(1..=MOST_PER_SERVER);
                 limits.max_total_connections = rng.usize(1..=MOST_IN_TOTAL);
-                limits.max_idle_connections = rng.usize(..6);
+                limits.max_idle_connections = rng.usize(..6).max(floor(seed));
                 limits.max_connecting = rng.usize(1..4);
                 limits.max_waiters = rng.usize(..=WAITERS);
                 pool.set_limits(limits).expect("they are valid");
@@ -231,6 +231,11 @@ fn some_terms(server: Server, rng: &mut Rng) -> Server {
     if rng.bool() { server.max_connections(rng.usize(1..=3)) } else { server }
 }
 
+/// How many connections are kept open to each server.
+fn floor(seed: u64) -> usize {
+    (seed % 3) as usize / 2
+}
+
 /// How many grants were taken back, and how many callers were sent away for others.
 fn soak(seed: u64, background: Background) -> (u64, u64) {
     fastrand::seed(seed);
@@ -243,7 +248,8 @@ fn soak(seed: u64, background: Background) -> (u64, u64) {
     let strategy = Strategy::ALL[nth % Strategy::ALL.len()];
     let builder = builder.max_waiters(WAITERS).strategy(strategy).seed(seed);
     let builder = builder.connect_timeout(SECOND).idle_conn_timeout(MS * 200);
-    let pool = background.build(&sim, builder);
+    let floor = if background.is_there() { floor(seed) } else { 0 };
+    let pool = background.build(&sim, builder.min_idle(floor));
     let job = |n| Box::pin(caller(sim.clone(), pool.clone(), seed * 1000 + n as u64)) as Job<()>;
     let callers = join_all((0..CALLERS).map(job).collect());
     sim.block_on(async {

@@ -279,6 +279,28 @@ fn bytes_that_nobody_asked_for_poison_an_idle_connection() {
 }
 
 #[test]
+fn bytes_that_nobody_asked_for_do_not_reach_one_who_waits_in_line() {
+    let (sim, server, pool) = world();
+    sim.block_on(async {
+        let mut limits = pool.limits();
+        limits.max_connections_per_server = 1;
+        pool.set_limits(limits).unwrap();
+        let mut held = hold(&pool, 1).await.remove(0);
+        let response = held.send(request(Method::GET, "/late/5")).await.unwrap();
+        response.into_body().bytes().await.unwrap();
+        let mut waiting = Box::pin(send(&pool, request(Method::POST, "/")));
+        assert!(futures_lite::future::poll_once(&mut waiting).await.is_none());
+        sim.sleep(MS * 10).await;
+        // They are in the kernel when the connection passes from hand to hand.
+        drop(held);
+        assert_eq!(waiting.await.unwrap(), (1, false));
+    });
+    assert_eq!(pool.metrics().destroyed.poisoned, 1);
+    assert_eq!((server.counts().opened, server.counts().peak), (2, 1));
+    assert_balanced(&pool.metrics());
+}
+
+#[test]
 fn a_connection_is_not_kept_when_one_side_closes_or_bytes_are_left_over() {
     let closing = || {
         let close = Request::get("/").header("connection", "close");

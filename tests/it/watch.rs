@@ -1,5 +1,6 @@
-//! Goal: the system's sockets wake background work when a server closes an idle connection, under
-//! every runtime. Method: a connector that tells when a connection is watched.
+//! Goal: background work does over the system's sockets what it does in virtual time, under every
+//! runtime: it is woken when a server closes an idle connection, and keeps floors. Method: a
+//! connector that tells when a connection is watched; a server that counts.
 
 use std::io;
 use std::pin::Pin;
@@ -108,5 +109,33 @@ fn a_server_s_close_wakes_background_work_that_closes_the_connection() {
         }
         assert_eq!(seen.looks.load(Ordering::SeqCst), looks + 1, "it was told, {}", env.name);
         assert_eq!(pool.metrics().total_connections, 0);
+    });
+}
+
+#[test]
+fn a_floor_is_filled_before_any_request_and_again_after_the_server_has_closed_it() {
+    for_each_runtime(|env| async move {
+        let mut server = Server::start();
+        let builder = env.builder().server(parse(&server.url(""))).min_idle(2);
+        let pool = builder.watch_interval(Duration::from_millis(1)).build().unwrap();
+        server.until(|counts| counts.open == 2).await;
+        server.stop();
+        server.restart();
+        server.until(|counts| counts.accepted >= 4 && counts.open == 2).await;
+        pool.shutdown(Duration::from_secs(9)).await;
+        assert_eq!(pool.metrics().total_connections, 0, "{}", env.name);
+    });
+}
+
+#[test]
+fn warm_opens_connections_that_the_next_requests_use() {
+    for_each_runtime(|env| async move {
+        let server = Server::start();
+        let pool = env.builder().server(parse(&server.url(""))).build().unwrap();
+        let warmed = pool.warm(3).await.unwrap();
+        assert_eq!((warmed.opened, warmed.failed, warmed.missing), (3, 0, 0), "{}", env.name);
+        get_text(&pool, "/x").await.unwrap();
+        assert_eq!(pool.metrics().connections_reused, 1);
+        server.until(|counts| counts.accepted == 3).await;
     });
 }

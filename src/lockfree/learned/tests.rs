@@ -107,10 +107,10 @@ fn everything_is_forgotten_after_ten_minutes_without_a_closing() {
 }
 
 #[test]
-fn an_age_of_a_second_is_a_sign_and_one_below_is_none() {
-    let (learned, now) = taught(&[1000, 1000, 1000]);
-    assert_eq!(learned.limit(now), Some(1000));
-    let (learned, _) = taught(&[999, 999, 999, 999]);
+fn an_age_of_half_a_second_is_a_sign_and_one_below_is_none() {
+    let (learned, now) = taught(&[500, 500, 500]);
+    assert_eq!(learned.limit(now), Some(500));
+    let (learned, _) = taught(&[499, 499, 499, 499]);
     assert_eq!(learned.word.load(Relaxed), NOTHING);
 }
 

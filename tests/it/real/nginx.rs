@@ -13,7 +13,7 @@ use http_body::Frame;
 use super::load::{assert_none_twice, end, get_all, is_large, post_all, posts_in};
 use super::{LARGE, Real, books_after_the_end};
 use crate::support::run::{under_block_on, under_smol, under_tokio_multi_thread};
-use crate::support::{Env, Server, assert_balanced, for_each_runtime, get_text};
+use crate::support::{Env, Server, assert_balanced, for_each_runtime, get_text, parse};
 
 const REQUESTS: usize = 20_000;
 const POSTS: usize = 4000;
@@ -181,7 +181,7 @@ fn a_body_that_waits_goes_out_at_nginx_s_leave_and_so_do_chunks() {
         let Some(nginx) = start_before("leave", &backend) else {
             return;
         };
-        let builder = env.builder().server(crate::support::parse(&nginx.url()));
+        let builder = env.builder().server(parse(&nginx.url()));
         // Without leave it would be sent only when the time of the whole is over.
         let builder = builder.expect_timeout(Duration::from_secs(1000));
         let pool = builder.request_timeout(Some(Duration::from_secs(100))).build().unwrap();
@@ -196,5 +196,41 @@ fn a_body_that_waits_goes_out_at_nginx_s_leave_and_so_do_chunks() {
         let metrics = books_after_the_end(&pool).await;
         assert_eq!((metrics.connections_created, metrics.failed_requests), (1, 0));
         assert_balanced(&metrics);
+    });
+}
+
+#[test]
+fn the_silence_that_nginx_bears_is_learned_and_it_has_nothing_to_close_any_more() {
+    under_block_on(|env| async move {
+        let Some(nginx) = start("silence") else {
+            return;
+        };
+        let builder = env.builder().server(parse(&nginx.url()));
+        let pool = builder.watch_interval(Duration::from_millis(50)).build().unwrap();
+        let learned = || pool.server_stats()[0].learned_idle_limit;
+        let closed = async || {
+            let before = pool.metrics().connections_destroyed;
+            get_text(&pool, "/small").await.unwrap();
+            while pool.metrics().connections_destroyed == before {
+                // The silence itself is what is waited for, and nginx knows no virtual time.
+                smol::Timer::after(Duration::from_millis(5)).await;
+            }
+        };
+        // More than are needed, in case that the machine is slow, and the ages do not agree.
+        for _ in 0..9 {
+            if learned().is_none() {
+                closed().await;
+            }
+        }
+        let limit = learned().expect("it closes after a second each time");
+        assert!(limit > Duration::from_millis(400), "{limit:?}");
+        assert!(pool.metrics().destroyed.by_peer >= 3);
+        for _ in 0..9 {
+            if pool.metrics().destroyed.idle == 0 {
+                closed().await;
+            }
+        }
+        assert!(pool.metrics().destroyed.idle > 0, "we are never the first to close");
+        assert_balanced(&pool.metrics());
     });
 }
