@@ -40,11 +40,12 @@ const EVIL: &[u8] = b"GET /evil HTTP/1.1\r\nHost: evil\r\n\r\n";
 #[test]
 fn a_body_that_is_not_of_its_stated_length_ends_its_connection_and_smuggles_nothing() {
     // The pieces, and whether they are what the length says.
-    let rows: [(&[&[u8]], bool); 6] = [
+    let rows: [(&[&[u8]], bool); 7] = [
         (&[b"hello"], true),
         (&[b"he", b"", b"llo"], true),
         (&[b"hell"], false),
         (&[], false),
+        (&[b"hello, "], false),
         (&[b"hello", EVIL], false),
         (&[b"hello, ", EVIL], false),
     ];
