@@ -15,7 +15,7 @@ mod nginx;
 mod node;
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -91,6 +91,16 @@ impl Real {
             file.read_to_string(&mut text).ok();
         }
         text
+    }
+
+    /// Waits until the server has given up a connection on which this was said and no more. Then it
+    /// has given up each that was idle before, too. Returns its last words.
+    fn outlast(&self, said: &str) -> String {
+        let mut stream = TcpStream::connect(self.addr).expect("it listens");
+        stream.write_all(said.as_bytes()).expect("it reads");
+        let mut last = String::new();
+        stream.read_to_string(&mut last).expect("text, and then the end");
+        last
     }
 
     /// Asks the server to end, waits until it has, and reads a file that it has written.
