@@ -91,6 +91,7 @@ fn fields_that_contradict_the_body_or_the_connection_are_refused_unsent() {
             ("transfer-encoding", "gzip"),
             ("transfer-encoding", "gzip, chunked"),
             ("upgrade", "h2c"),
+            ("host", "me@elsewhere"),
             ("te", "trailers"),
             ("connection", "content-length"),
         ];

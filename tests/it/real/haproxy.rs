@@ -17,8 +17,9 @@ const ALLOWED: u64 = 7;
 fn start(env: &Env, mode: &str, backend: &str, more: &str) -> Option<Real> {
     let configure = |addr: SocketAddr| {
         format!(
-            "global\n nbthread 1\ndefaults\n mode http\n option {mode}\n timeout connect 30s\n timeout client 100s\n \
-             timeout server 100s\n timeout http-keep-alive 1s\n\
+            "global\n nbthread 1\n\
+             defaults\n mode http\n option {mode}\n timeout connect 30s\n \
+             timeout client 100s\n timeout server 100s\n timeout http-keep-alive 1s\n\
              frontend it\n bind {addr}\n default_backend origin\n{more}\
              backend origin\n server one {backend}\n"
         )
