@@ -40,11 +40,12 @@ const EVIL: &[u8] = b"GET /evil HTTP/1.1\r\nHost: evil\r\n\r\n";
 #[test]
 fn a_body_that_is_not_of_its_stated_length_ends_its_connection_and_smuggles_nothing() {
     // The pieces, and whether they are what the length says.
-    let rows: [(&[&[u8]], bool); 6] = [
+    let rows: [(&[&[u8]], bool); 7] = [
         (&[b"hello"], true),
         (&[b"he", b"", b"llo"], true),
         (&[b"hell"], false),
         (&[], false),
+        (&[b"hello, "], false),
         (&[b"hello", EVIL], false),
         (&[b"hello, ", EVIL], false),
     ];
@@ -90,6 +91,7 @@ fn fields_that_contradict_the_body_or_the_connection_are_refused_unsent() {
             ("transfer-encoding", "gzip"),
             ("transfer-encoding", "gzip, chunked"),
             ("upgrade", "h2c"),
+            ("host", "me@elsewhere"),
             ("te", "trailers"),
             ("connection", "content-length"),
         ];

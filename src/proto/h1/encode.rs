@@ -348,7 +348,9 @@ fn put_host(out: &mut Buffer, head: &RequestHead<'_>, own: bool) -> Result<(), E
     if own {
         let mut hosts = head.headers.get_all(header::HOST).iter();
         match (hosts.next(), hosts.next()) {
-            (Some(host), None) => out.put(host.as_bytes()),
+            (Some(host), None) if host.as_bytes().iter().all(may_be_host) => {
+                out.put(host.as_bytes());
+            }
             _ => return Err(EncodeError::Host),
         }
     } else {
@@ -356,6 +358,12 @@ fn put_host(out: &mut Buffer, head: &RequestHead<'_>, own: bool) -> Result<(), E
     }
     out.put(b"\r\n");
     Ok(())
+}
+
+/// Not what would begin another part of a URL, or be taken off by one hop and not by the next: two
+/// that differ about the host route one request to two places.
+fn may_be_host(byte: &u8) -> bool {
+    byte.is_ascii_graphic() && !b"@/\\?#".contains(byte)
 }
 
 /// Writes a field. The types of `http` let no CR, no LF and no NUL into a value, and nothing but a

@@ -44,8 +44,8 @@ impl fmt::Display for ProtocolError {
             Self::NotHttp1 => "the answer is not HTTP/1.x",
             Self::Head => "the response's head is malformed",
             Self::Folded => "a field of the response is continued on a second line",
-            Self::HeadTooLarge => "the response's head is longer than the limit",
-            Self::TooManyFields => "the response has more fields than the limit",
+            Self::HeadTooLarge => "the response's head is longer than max_head_size",
+            Self::TooManyFields => "the response has more fields than max_headers",
             Self::TooManyInterim => "too many interim responses",
             Self::Upgrade => "the server switched to a protocol that it was not offered",
             Self::EarlyUpgrade => "the server switched protocols in the middle of the request",
@@ -81,7 +81,7 @@ pub(crate) enum EncodeError {
     Connection,
     /// The path has a byte that no request target may have.
     Target,
-    /// More than one `Host`.
+    /// More than one `Host`, or one that is no host.
     Host,
     /// The caller's `Transfer-Encoding` is not `chunked`, or contradicts the body.
     TransferEncoding,
@@ -104,7 +104,7 @@ impl fmt::Display for EncodeError {
                 "the request's Connection field names Host, Content-Length or Transfer-Encoding"
             }
             Self::Target => "the path has a byte that a request target may not have",
-            Self::Host => "the request has more than one Host field",
+            Self::Host => "the request's Host is not one host, with a port or without",
             Self::TransferEncoding => {
                 "the request's Transfer-Encoding contradicts its body, from which it is derived"
             }

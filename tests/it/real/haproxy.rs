@@ -1,7 +1,6 @@
 //! haproxy before the tests' own server, in each of its ways to keep connections.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use evenkeel::{Body, Select};
 
@@ -18,8 +17,9 @@ const ALLOWED: u64 = 7;
 fn start(env: &Env, mode: &str, backend: &str, more: &str) -> Option<Real> {
     let configure = |addr: SocketAddr| {
         format!(
-            "defaults\n mode http\n option {mode}\n timeout connect 30s\n timeout client 100s\n \
-             timeout server 100s\n timeout http-keep-alive 1s\n\
+            "global\n nbthread 1\n\
+             defaults\n mode http\n option {mode}\n timeout connect 30s\n \
+             timeout client 100s\n timeout server 100s\n timeout http-keep-alive 1s\n\
              frontend it\n bind {addr}\n default_backend origin\n{more}\
              backend origin\n server one {backend}\n"
         )
@@ -109,14 +109,15 @@ fn haproxy_that_cuts_without_an_answer_costs_no_get_and_is_given_no_post_twice()
 fn a_408_on_a_connection_that_was_opened_ahead_meets_no_request() {
     under_smol(|env| async move {
         let origin = Server::start();
-        let impatient = " timeout http-request 100ms\n";
+        let impatient = " timeout http-request 1s\n";
         let Some(proxy) = start(&env, "http-keep-alive", &backend(&origin), impatient) else {
             return;
         };
         let pool = proxy.pool(&env);
         drop(pool.checkout(Select::new()).await.expect("a connection"));
-        // haproxy's own clock has to move: it sends a 408, and closes.
-        smol::Timer::after(Duration::from_millis(500)).await;
+        // One that comes later has its 408 later: with that, the first has its own.
+        let last = proxy.outlast("");
+        assert!(last.starts_with("HTTP/1.1 408"), "{last}");
         let outcomes = post_all(&env, &pool, "/post", || Body::from("hello"), 1).await;
         assert_eq!(outcomes, [(0, Ok(()))]);
         let metrics = books_after_the_end(&pool).await;

@@ -6,7 +6,7 @@
 )]
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -70,6 +70,16 @@ impl Real {
             assert!(Instant::now() < deadline, "it does not listen: {}", self.complaint());
             std::thread::yield_now();
         }
+    }
+
+    /// Waits until the server has given up a connection on which this was said and no more. Then it
+    /// has given up each that was idle before, too. Returns its last words.
+    pub(crate) fn outlast(&self, said: &str) -> String {
+        let mut stream = TcpStream::connect(self.addr).expect("it listens");
+        stream.write_all(said.as_bytes()).expect("it reads");
+        let mut last = String::new();
+        stream.read_to_string(&mut last).expect("text, and then the end");
+        last
     }
 
     /// Asks the server to end, waits until it has, and reads a file that it has written.

@@ -52,12 +52,21 @@ fn a_get_is_a_line_a_host_and_the_callers_fields() {
 }
 
 #[test]
-fn the_callers_host_is_sent_alone_and_two_are_refused() {
+fn the_callers_host_is_sent_alone_and_two_or_what_is_none_are_refused() {
     let one = text(&Method::GET, &[("host", "other")], Some(0));
     assert!(one.contains("\r\nhost: other\r\n"), "{one}");
     assert_eq!(one.matches("host").count(), 1);
     let two = encode(&Method::GET, "/", &[("host", "a"), ("host", "b")], &hint(Some(0)));
     assert_eq!(two.unwrap_err(), EncodeError::Host);
+    for host in ["", "a:80", "[::1]:80", "a_b.c~", "%41,x"] {
+        assert!(
+            text(&Method::GET, &[("host", host)], Some(0)).contains(&format!("host: {host}\r"))
+        );
+    }
+    for host in ["me:secret@a", "a/b", "a\\b", "a?b", "a#b", "a b", "a\tb"] {
+        let refused = encode(&Method::GET, "/", &[("host", host)], &hint(Some(0)));
+        assert_eq!(refused.unwrap_err(), EncodeError::Host, "{host}");
+    }
 }
 
 #[test]
