@@ -3,10 +3,11 @@
 //! A [`Pool`] opens, limits, reuses and closes real sockets, picks a server for each request, and
 //! tells what it did. It runs under any async runtime, or under a bare `block_on`.
 //!
-//! *In scope:* connections and their limits, waiting in line, time limits, picking a server and
-//! passing over one that is down, the HTTP/1.1 exchange, streaming bodies, upgrades and tunnels,
-//! live figures, an orderly end. *Not here, and not planned:* redirects, cookies, caching,
-//! compression, a server. *Not here yet:* TLS, HTTP/2, health checks; `https` is refused.
+//! *In scope:* names, dials and proxies, connections and their limits, waiting in line, time
+//! limits, picking a server and passing over one that is down, the HTTP/1.1 exchange, streaming
+//! bodies, upgrades and tunnels, live figures, an orderly end. *Not here, and not planned:*
+//! redirects, cookies, caching, compression, a server. *Not here yet:* TLS, HTTP/2, health checks;
+//! `https` is refused.
 //!
 //! # Quick start
 //!
@@ -41,12 +42,12 @@
 //!
 //! A limit counts sockets, those being opened and idle ones included: per server
 //! ([`Config::max_connections_per_server`]) and in total ([`Config::max_total_connections`]). It is
-//! never exceeded, not even for a moment, unless it is lowered while more are in use. Who finds no
-//! room waits in line, first come first served within a [priority](Select::priority), up to its
-//! deadline and up to [`Config::max_waiters`]; in a full line a caller of a higher priority takes
-//! the place of the last of the lowest. [`Config`] lists every setting with its default. A server
-//! may have a limit [of its own](Server::max_connections), and [`Pool::set_limits`] changes them at
-//! any time.
+//! never exceeded, not even for a moment, unless it is lowered while more are in use; while the
+//! addresses of a name are raced, the sockets of one race count as one. Who finds no room waits in
+//! line, first come first served within a [priority](Select::priority), up to its deadline and up
+//! to [`Config::max_waiters`]; in a full line a caller of a higher priority takes the place of the
+//! last of the lowest. [`Config`] lists every setting with its default. A server may have a limit
+//! [of its own](Server::max_connections), and [`Pool::set_limits`] changes them at any time.
 //!
 //! # Picking a server
 //!
@@ -62,6 +63,14 @@
 //! The other steps can have one: [`Config::queue_timeout`], [`Config::write_timeout`],
 //! [`Config::response_head_timeout`], [`Config::body_read_timeout`]. [`Select`] replaces them for
 //! one request. An error says by its [`Phase`] which step it was.
+//!
+//! # Getting connected
+//!
+//! [`Config::connect_timeout`] is over all of it: the look-up, the race of the addresses
+//! (RFC 8305), and a proxy's tunnel. [`Dialling`] has its settings: how addresses are tried, how
+//! long they are kept, when a server that cannot be reached is left in peace. [`SocketOptions`] are
+//! set on each socket. A server may listen on a Unix-domain socket (`unix:/run/app.sock`,
+//! [`Server::unix_socket`]) or be reached by a [`Proxy`].
 //!
 //! # Runtimes
 //!

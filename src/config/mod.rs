@@ -61,7 +61,8 @@ pub struct Config {
     pub max_lifetime: Option<Duration>,
     /// How many requests a connection may carry. At least 1. Default: `None`, no limit.
     pub max_requests_per_connection: Option<u32>,
-    /// How long resolving a name, connecting and TLS may take, together. Default: 10 s.
+    /// How long resolving a name, connecting, a proxy's tunnel and TLS may take, all together.
+    /// Default: 10 s.
     pub connect_timeout: Duration,
     /// How long a caller may wait in line for a connection. Default: `None`, which leaves it to
     /// `request_timeout`.

@@ -82,3 +82,89 @@ fn the_ends_of_each_range_are_accepted() {
     (config.max_head_size, config.max_headers) = (16 << 20, 24_576);
     config.validate().unwrap();
 }
+
+fn dialling(change: impl FnOnce(&mut Dialling)) -> impl FnOnce(&mut Config) {
+    |config| change(&mut config.dialling)
+}
+
+fn socket(change: impl FnOnce(&mut SocketOptions)) -> impl FnOnce(&mut Config) {
+    |config| change(&mut config.socket_options)
+}
+
+fn accepted(change: impl FnOnce(&mut Config)) {
+    let mut config = Config::default();
+    change(&mut config);
+    config.validate().unwrap();
+}
+
+#[test]
+fn times_of_dialling_are_accepted_at_their_ends_and_refused_beyond() {
+    let nano = Duration::from_nanos(1);
+    let (ms, hour, day) = (Duration::from_millis(1), HOUR, 24 * HOUR);
+    type Place = fn(&mut Dialling) -> &mut Duration;
+    let checks: [(&str, Place, Duration, Duration); 6] = [
+        ("attempt_delay", |d| &mut d.attempt_delay, 10 * ms, 10_000 * ms),
+        ("max_ttl", |d| &mut d.max_ttl, 5_000 * ms, day),
+        ("negative_ttl", |d| &mut d.negative_ttl, Duration::ZERO, day),
+        ("stale_ttl", |d| &mut d.stale_ttl, Duration::ZERO, 7 * day),
+        ("min_back_off", |d| &mut d.min_back_off, ms, 2_000 * ms),
+        ("max_back_off", |d| &mut d.max_back_off, 100 * ms, hour),
+    ];
+    for (name, place, least, most) in checks {
+        accepted(dialling(|d| *place(d) = least));
+        accepted(dialling(|d| *place(d) = most));
+        if least > Duration::ZERO {
+            let text = refused(dialling(|d| *place(d) = least - nano));
+            assert!(text.contains(name), "{text}");
+        }
+        assert!(!refused(dialling(|d| *place(d) = most + nano)).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn counts_of_dialling_are_accepted_at_their_ends_and_refused_beyond() {
+    for at_once in [1, 16] {
+        accepted(dialling(|d| d.attempts_at_once = at_once));
+    }
+    for at_once in [0, 17] {
+        assert!(refused(dialling(|d| d.attempts_at_once = at_once)).contains("attempts_at_once"));
+    }
+    for most in [1, 256] {
+        accepted(dialling(|d| d.max_addresses = most));
+    }
+    for most in [0, 257] {
+        assert!(refused(dialling(|d| d.max_addresses = most)).contains("max_addresses"));
+    }
+}
+
+#[test]
+fn socket_options_are_accepted_at_their_ends_and_refused_beyond() {
+    let ms = Duration::from_millis(1);
+    for size in [1 << 10, 1 << 30] {
+        accepted(socket(|o| (o.send_buffer, o.receive_buffer) = (Some(size), Some(size))));
+    }
+    for size in [(1 << 10) - 1, (1 << 30) + 1] {
+        assert!(refused(socket(|o| o.send_buffer = Some(size))).contains("send_buffer"));
+        assert!(refused(socket(|o| o.receive_buffer = Some(size))).contains("receive_buffer"));
+    }
+    for count in [1, 127] {
+        accepted(socket(|o| o.keep_alive_count = Some(count)));
+    }
+    for count in [0, 128] {
+        assert!(refused(socket(|o| o.keep_alive_count = Some(count))).contains("keep_alive_count"));
+    }
+    for time in [ms, u32::MAX * ms] {
+        accepted(socket(|o| o.user_timeout = Some(time)));
+    }
+    for time in [Duration::ZERO, ms - Duration::from_nanos(1), u32::MAX * ms + ms] {
+        assert!(refused(socket(|o| o.user_timeout = Some(time))).contains("user_timeout"));
+    }
+    let zero = Some(Duration::ZERO);
+    assert!(refused(socket(|o| o.keep_alive_interval = zero)).contains("keep_alive_interval"));
+    for name in ["x", "123456789012345"] {
+        accepted(socket(|o| o.interface = Some(name.to_owned())));
+    }
+    for name in ["", "1234567890123456", "a\0b"] {
+        assert!(refused(socket(|o| o.interface = Some(name.to_owned()))).contains("interface"));
+    }
+}

@@ -19,6 +19,9 @@ use crate::support::{SimServer, assert_balanced, parse};
 /// Connections per server.
 const LIMIT: usize = 2;
 
+/// Addresses that lead nowhere.
+const HOLES: [&str; 2] = ["[fd00::1]:8080", "[fd00::2]:8080"];
+
 /// More polls than any scenario takes.
 const ENDLESS: usize = 500;
 
@@ -27,6 +30,8 @@ const ENDLESS: usize = 500;
 enum Stage {
     Resolve,
     Connect,
+    /// Two of three addresses lead nowhere.
+    Race,
     /// Another server takes the request, once the first turns out to be a black hole.
     Failover,
     /// A connection comes back while another is being opened.
@@ -45,9 +50,10 @@ enum Stage {
     Retry,
 }
 
-const STAGES: [Stage; 11] = [
+const STAGES: [Stage; 12] = [
     Stage::Resolve,
     Stage::Connect,
+    Stage::Race,
     Stage::Failover,
     Stage::Handover,
     Stage::Queue,
@@ -111,6 +117,12 @@ impl World {
                 self.pool.close_idle();
                 net.connect_delay(ONE, SECOND);
             }
+            Stage::Race => {
+                self.pool.close_idle();
+                net.name("api.test", &["fd00::1", "10.0.0.1", "fd00::2"]);
+                HOLES.iter().for_each(|hole| net.black_hole(hole));
+                net.connect_delay(ONE, SECOND);
+            }
             Stage::Failover => {
                 // After a turn of the first it is the second's.
                 while info(&self.pool.get("/").await.expect("it answers")).url.ends_with(TWO) {}
@@ -157,6 +169,10 @@ impl World {
         match stage {
             Stage::Resolve => metrics.connecting == 1 && self.one.counts().connecting == 0,
             Stage::Connect => self.one.counts().connecting == 1,
+            Stage::Race => {
+                let raced = HOLES.map(|hole| self.sim.net().counts(hole).connecting);
+                raced == [1, 1] && self.one.counts().connecting == 1
+            }
             Stage::Failover => self.two.counts().connecting == 1,
             Stage::Handover => metrics.connecting == 1 && metrics.active_connections == 1,
             Stage::Queue | Stage::QueueForPermit => match moment {
@@ -178,6 +194,10 @@ impl World {
         net.heal(ONE);
         net.heal(TWO);
         net.lookup_delay("api.test", Duration::ZERO);
+        net.name("api.test", &["10.0.0.1"]);
+        for hole in HOLES {
+            assert_eq!(net.counts(hole).connecting, 0, "{what}: a loser is left");
+        }
         self.assert_books(what);
         let permits = pool.metrics().total_connections;
         assert!(permits <= 2 * LIMIT as u64, "{what}: {permits}");
