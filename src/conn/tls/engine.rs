@@ -23,6 +23,10 @@ use crate::rt::Transport;
 /// nobody is not one to go on with.
 pub(super) const LOOKS: usize = 4;
 
+/// How many reads in a row may bring no plaintext. After these the task makes way: a peer that is
+/// always ready, and says nothing, must not have it for ever.
+pub(super) const READS: usize = 64;
+
 /// How many of the first bytes are kept, to tell what it is that is no TLS.
 const FIRST: usize = 5;
 
@@ -40,6 +44,8 @@ pub(super) struct TlsStream {
     pub(super) end: End,
     /// Writing has failed, part of it done. The next write says so.
     pub(super) write_error: Option<io::Error>,
+    /// Whoever writes waits to go on, and is to be woken for it, and nobody else.
+    pub(super) writer_waits: bool,
     /// The alert that ends TLS has been put out, or is not to be.
     pub(super) said_goodbye: bool,
 }
@@ -74,13 +80,14 @@ impl TlsStream {
             plain: 0,
             end: End::Open,
             write_error: None,
+            writer_waits: false,
             said_goodbye: false,
         })
     }
 
     /// Until both sides can send.
     pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
+        for _ in 0..READS {
             let written = match self.poll_push(cx, &mut 0) {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.reason(error))),
                 written => written.is_ready(),
@@ -101,6 +108,8 @@ impl TlsStream {
             ready!(self.poll_fill(cx))?;
             self.process();
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Reads once into the buffer, all of which rustls has seen.

@@ -15,4 +15,5 @@ mod narrow;
 mod real;
 mod sessions;
 mod strangers;
+mod trickle;
 mod wire;
