@@ -6,7 +6,7 @@
 //! *In scope:* connections and their limits, waiting in line, time limits, picking a server and
 //! passing over one that is down, the HTTP/1.1 exchange, streaming bodies, upgrades and tunnels,
 //! live figures, an orderly end. *Not here, and not planned:* redirects, cookies, caching,
-//! compression, a server. *Not here yet:* TLS, HTTP/2, health checks; `https` is refused.
+//! compression, a server. *Not here yet:* HTTP/2, health checks.
 //!
 //! # Quick start
 //!
@@ -70,6 +70,15 @@
 //! [`Runtime::custom`] are the others; the traits behind them are in [`rt`]. The caller's own
 //! future drives its request: there is no task for each connection.
 //!
+//! # TLS
+//!
+//! With the feature `rustls`, servers may be `https`, beside others that are not. `TlsConfig` says
+//! whom to trust and who we are, for the pool (`Builder::tls`) or for one server (`Server::tls`);
+//! by default the roots of Mozilla are trusted, and TLS 1.2 and 1.3 are spoken. Without the
+//! feature such a server is an error when the pool is built, which names the feature. Setting TLS
+//! up is part of connecting ([`Phase::Tls`]); what fails in it is [`ErrorKind::Tls`]. A body that
+//! only the close ends is whole only if the close was announced as TLS has it.
+//!
 //! # Errors and retries
 //!
 //! [`Error`] is one opaque type: what went wrong ([`Error::kind`]), in which step
@@ -115,6 +124,10 @@
 //! | `async-io` (default) | `Runtime::async_io`: sockets and timers for any executor, or none |
 //! | `smol` | `Runtime::smol`: the same, with background work on a smol executor |
 //! | `tokio` | `Runtime::tokio`: sockets, timers and tasks of tokio |
+//! | `rustls` | `https`, by rustls with the cryptography of ring and the roots of webpki-roots |
+//! | `aws-lc-rs` | the same with the cryptography of aws-lc-rs, or both: `TlsConfig::crypto` |
+//! | `native-certs` | the root certificates of the system, for `TlsConfig::native_roots` |
+//! | `rustls-no-provider` | rustls without cryptography, for configurations that bring their own |
 //! | `test-util` | `rt::sim`: a virtual clock, a network in memory, an executor, for tests |
 //!
 //! They are additive: none changes what another does. Without any, bring a [`Runtime::custom`].
@@ -122,7 +135,8 @@
 //! # Stability
 //!
 //! Versions follow semantic versioning; before 1.0 a minor release may break. `http`, `http-body`,
-//! `bytes` and `futures-io` are part of the interface. Texts of errors and figures of `Debug` are
+//! `bytes` and `futures-io` are part of the interface, and rustls only by
+//! `TlsConfig::rustls_0_23`, which goes with that version. Texts of errors and figures of `Debug` are
 //! not. The oldest supported Rust is `rust-version` in `Cargo.toml`, raised in minor releases only.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
