@@ -127,7 +127,7 @@
 //! | `rustls` | `https`, by rustls with the cryptography of ring and the roots of webpki-roots |
 //! | `aws-lc-rs` | the same with the cryptography of aws-lc-rs, or both: `TlsConfig::crypto` |
 //! | `native-certs` | the root certificates of the system, for `TlsConfig::native_roots` |
-//! | `rustls-no-provider` | rustls without cryptography, for configurations that bring their own |
+//! | `rustls-no-provider` | rustls without cryptography, for a configuration with its own |
 //! | `test-util` | `rt::sim`: a virtual clock, a network in memory, an executor, for tests |
 //!
 //! They are additive: none changes what another does. Without any, bring a [`Runtime::custom`].
@@ -136,8 +136,9 @@
 //!
 //! Versions follow semantic versioning; before 1.0 a minor release may break. `http`, `http-body`,
 //! `bytes` and `futures-io` are part of the interface, and rustls only by
-//! `TlsConfig::rustls_0_23`, which goes with that version. Texts of errors and figures of `Debug` are
-//! not. The oldest supported Rust is `rust-version` in `Cargo.toml`, raised in minor releases only.
+//! `TlsConfig::rustls_0_23`, which goes with that version. Texts of errors and figures of `Debug`
+//! are not. The oldest supported Rust is `rust-version` in `Cargo.toml`, raised in minor releases
+//! only.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
