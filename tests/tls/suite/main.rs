@@ -16,4 +16,5 @@ mod real;
 mod sessions;
 mod strangers;
 mod trickle;
+mod tunnel;
 mod wire;
