@@ -13,6 +13,7 @@ mod certificates;
 mod idle;
 mod narrow;
 mod real;
+mod refusal;
 mod sessions;
 mod strangers;
 mod trickle;
