@@ -39,6 +39,8 @@ pub(super) struct TlsStream {
     pub(super) input: Buffer,
     pub(super) records: Records,
     first: ([u8; FIRST], usize),
+    /// The last read filled the buffer.
+    more_is_likely: bool,
     /// How much plaintext rustls holds for us.
     pub(super) plain: usize,
     pub(super) end: End,
@@ -77,6 +79,7 @@ impl TlsStream {
             input: Buffer::default(),
             records: Records::default(),
             first: ([0; FIRST], 0),
+            more_is_likely: false,
             plain: 0,
             end: End::Open,
             write_error: None,
@@ -115,6 +118,14 @@ impl TlsStream {
     /// Reads once into the buffer, all of which rustls has seen.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.lend();
+        // The last read took all that there was room for, so that the kernel is likely to have
+        // more: under async-io this saves a wait for each 16 KiB of a long body.
+        if self.more_is_likely {
+            match self.inner.try_read(self.input.space()) {
+                Err(error) if is_no_answer(&error) => {}
+                read => return Poll::Ready(read.map(|n| self.filled(n))),
+            }
+        }
         loop {
             match ready!(Pin::new(&mut *self.inner).poll_read(cx, self.input.space())) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -142,6 +153,7 @@ impl TlsStream {
         if n == 0 {
             self.end = End::Cut;
         }
+        self.more_is_likely = n == self.input.room();
         let (first, kept) = &mut self.first;
         let more = n.min(FIRST - *kept);
         first[*kept..*kept + more].copy_from_slice(&self.input.space()[..more]);
@@ -276,6 +288,10 @@ impl TlsStream {
             self.tls.send_close_notify();
         }
     }
+}
+
+fn is_no_answer(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 /// The transport below, as rustls wants to write to it.
