@@ -3,11 +3,10 @@
 //! A [`Pool`] opens, limits, reuses and closes real sockets, picks a server for each request, and
 //! tells what it did. It runs under any async runtime, or under a bare `block_on`.
 //!
-//! *In scope:* names, dials and proxies, connections and their limits, waiting in line, time
+//! *In scope:* names, dials and proxies, TLS, connections and their limits, waiting in line, time
 //! limits, picking a server and passing over one that is down, the HTTP/1.1 exchange, streaming
 //! bodies, upgrades and tunnels, live figures, an orderly end. *Not here, and not planned:*
-//! redirects, cookies, caching, compression, a server. *Not here yet:* TLS, HTTP/2, health checks;
-//! `https` is refused.
+//! redirects, cookies, caching, compression, a server. *Not here yet:* HTTP/2, health checks.
 //!
 //! # Quick start
 //!
@@ -79,6 +78,15 @@
 //! [`Runtime::custom`] are the others; the traits behind them are in [`rt`]. The caller's own
 //! future drives its request: there is no task for each connection.
 //!
+//! # TLS
+//!
+//! With the feature `rustls`, servers may be `https`, beside others that are not. `TlsConfig` says
+//! whom to trust and who we are, for the pool (`Builder::tls`) or for one server (`Server::tls`);
+//! by default the roots of Mozilla are trusted, and TLS 1.2 and 1.3 are spoken. Without the
+//! feature such a server is an error when the pool is built, which names the feature. Setting TLS
+//! up is part of connecting ([`Phase::Tls`]); what fails in it is [`ErrorKind::Tls`]. A body that
+//! only the close ends is whole only if the close was announced as TLS has it.
+//!
 //! # Errors and retries
 //!
 //! [`Error`] is one opaque type: what went wrong ([`Error::kind`]), in which step
@@ -127,6 +135,10 @@
 //! | `async-io` (default) | `Runtime::async_io`: sockets and timers for any executor, or none |
 //! | `smol` | `Runtime::smol`: the same, with background work on a smol executor |
 //! | `tokio` | `Runtime::tokio`: sockets, timers and tasks of tokio |
+//! | `rustls` | `https`, by rustls with the cryptography of ring and the roots of webpki-roots |
+//! | `aws-lc-rs` | the same with the cryptography of aws-lc-rs, or both: `TlsConfig::crypto` |
+//! | `native-certs` | the root certificates of the system, for `TlsConfig::native_roots` |
+//! | `rustls-no-provider` | rustls without cryptography, for a configuration with its own |
 //! | `json` | `Body::json` and `Body::from_json` |
 //! | `tower` | `Pool` is a `tower_service::Service`: the pool as a service, below tower's layers |
 //! | `serde` | `Serialize` and `Deserialize` for [`Metrics`] and [`ServerStats`] |
@@ -137,8 +149,10 @@
 //! # Stability
 //!
 //! Versions follow semantic versioning; before 1.0 a minor release may break. `http`, `http-body`,
-//! `bytes` and `futures-io` are part of the interface. Texts of errors and figures of `Debug` are
-//! not. The oldest supported Rust is `rust-version` in `Cargo.toml`, raised in minor releases only.
+//! `bytes` and `futures-io` are part of the interface, and rustls only by
+//! `TlsConfig::rustls_0_23`, which goes with that version. Texts of errors and figures of `Debug`
+//! are not. The oldest supported Rust is `rust-version` in `Cargo.toml`, raised in minor releases
+//! only.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

@@ -6,6 +6,7 @@
 //! evenkeel-bench serve      [--port P] [--core N]
 //! evenkeel-bench checkout   [--threads 1,2] [--think 0] [--rounds 5] [--operations 1000000]
 //! evenkeel-bench pick       [--servers 10,100,1000,10000] [--operations 1000000] [--only STRATEGY]
+//! evenkeel-bench handshakes [--rounds 5] [--connections 500]     with the feature `tls`
 //! evenkeel-bench list
 //! ```
 //!
@@ -15,11 +16,15 @@
 mod allocations;
 mod checkout;
 mod clients;
+#[cfg(feature = "tls")]
+mod handshakes;
 mod measure;
 mod options;
 mod pick;
 mod server;
 mod table;
+#[cfg(feature = "tls")]
+mod tls;
 mod wire;
 
 use std::io;
@@ -47,6 +52,8 @@ fn main() -> ExitCode {
         }
         "checkout" => checkout::compare(&Arguments::new(words)),
         "pick" => pick::compare(&Arguments::new(words)),
+        #[cfg(feature = "tls")]
+        "handshakes" => handshakes::compare(&Arguments::new(words)),
         "list" => {
             ALL.iter().for_each(|client| println!("{}", client.name));
             Ok(())

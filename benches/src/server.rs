@@ -1,5 +1,7 @@
 //! A fast HTTP/1.1 server on loopback: one thread, one read and one write for each request.
 //!
+//! With the feature `tls` it speaks TLS to whoever begins with that.
+//!
 //! Its answers are made once and sent as they are, so that the client is what takes the time.
 //!
 //! | path | answer |
@@ -24,6 +26,8 @@ const READ: usize = 256 * 1024;
 
 struct Conn {
     stream: TcpStream,
+    #[cfg(feature = "tls")]
+    tls: Option<Box<crate::tls::Session>>,
     /// A request that has not come whole.
     input: Vec<u8>,
     /// What the kernel has not taken yet.
@@ -105,7 +109,14 @@ impl Server {
                 self.conns.resize_with(at + 1, || None);
             }
             let (input, output) = (Vec::new(), Vec::new());
-            self.conns[at] = Some(Conn { stream, input, output, blocked: false });
+            self.conns[at] = Some(Conn {
+                stream,
+                #[cfg(feature = "tls")]
+                tls: None,
+                input,
+                output,
+                blocked: false,
+            });
             self.accepted += 1;
         }
     }
@@ -119,7 +130,7 @@ impl Server {
         let mut alive = true;
         if event.events().contains(EpollFlags::EPOLLOUT) {
             let output = std::mem::take(&mut conn.output);
-            alive = self.send(&mut conn, &output).is_ok();
+            alive = self.put(&mut conn, &output).is_ok();
         }
         if alive && !conn.blocked {
             alive = self.read(&mut conn, buffer).is_ok();
@@ -136,12 +147,25 @@ impl Server {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
         };
+        #[cfg(feature = "tls")]
+        if conn.tls.is_some() || crate::tls::begins(&buffer[..n]) {
+            let session = conn.tls.get_or_insert_with(crate::tls::Session::boxed);
+            let plain = session.read(&buffer[..n])?;
+            let pending = session.pending()?;
+            self.put(conn, &pending)?;
+            return self.take(conn, &plain);
+        }
+        self.take(conn, &buffer[..n])
+    }
+
+    /// These bytes have come.
+    fn take(&mut self, conn: &mut Conn, bytes: &[u8]) -> io::Result<()> {
         if conn.input.is_empty() {
-            let used = self.answer_all(conn, &buffer[..n])?;
-            conn.input.extend_from_slice(&buffer[used..n]);
+            let used = self.answer_all(conn, bytes)?;
+            conn.input.extend_from_slice(&bytes[used..]);
         } else {
             let mut input = std::mem::take(&mut conn.input);
-            input.extend_from_slice(&buffer[..n]);
+            input.extend_from_slice(bytes);
             let used = self.answer_all(conn, &input)?;
             input.drain(..used);
             conn.input = input;
@@ -182,6 +206,16 @@ impl Server {
     }
 
     fn send(&mut self, conn: &mut Conn, bytes: &[u8]) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut conn.tls {
+            let sealed = session.seal(bytes)?;
+            return self.put(conn, &sealed);
+        }
+        self.put(conn, bytes)
+    }
+
+    /// Sends bytes as they are.
+    fn put(&mut self, conn: &mut Conn, bytes: &[u8]) -> io::Result<()> {
         let sent = match conn.output.is_empty() {
             true => match conn.stream.write(bytes) {
                 Ok(n) => n,

@@ -113,13 +113,13 @@ fn print_table(
 }
 
 /// The server, in a process of its own and on the last core. It ends with this value.
-struct Served {
+pub(crate) struct Served {
     process: Child,
     addr: SocketAddr,
 }
 
 impl Served {
-    fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let core = available_parallelism()?.get() - 1;
         let mut process = Command::new(std::env::current_exe()?)
             .args(["serve", "--port", "0", "--core", &core.to_string()])
@@ -131,6 +131,11 @@ impl Served {
         }
         let port: u16 = line.trim().parse().map_err(io::Error::other)?;
         Ok(Self { process, addr: SocketAddr::from(([127, 0, 0, 1], port)) })
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     /// How many connections were accepted since the last call.

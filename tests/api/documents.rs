@@ -14,6 +14,7 @@ fn place_of(span: &str) -> Option<(String, &str)> {
     let (folder, rest) = match root {
         "it" | "api" | "balance" => (format!("tests/{root}/"), rest),
         "loom" => ("loom-tests/tests/".to_owned(), rest),
+        "tls" => ("tests/tls/suite/".to_owned(), rest),
         "src" => ("src/".to_owned(), rest),
         "descriptors" => ("tests/".to_owned(), span),
         _ => return None,

@@ -9,6 +9,8 @@ mod pingora;
 mod reference;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 #[cfg(feature = "trillium")]
 mod trillium;
 #[cfg(feature = "ureq")]
@@ -50,6 +52,14 @@ pub(crate) const ALL: &[Client] = &[
     Client { name: "ureq", run: ureq::run },
     #[cfg(feature = "trillium")]
     Client { name: "trillium", run: trillium::run },
+    #[cfg(feature = "tls")]
+    Client { name: "evenkeel-tokio-tls", run: tls::tokio },
+    #[cfg(feature = "tls")]
+    Client { name: "evenkeel-async-io-tls", run: tls::async_io },
+    #[cfg(feature = "tls")]
+    Client { name: "hyper-util-tls", run: tls::hyper },
+    #[cfg(feature = "tls")]
+    Client { name: "reqwest-tls", run: tls::reqwest },
 ];
 
 /// How many threads drive a client's tasks.

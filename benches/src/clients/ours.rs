@@ -3,7 +3,7 @@
 use std::io;
 
 use async_executor::LocalExecutor;
-use evenkeel::{Body, Pool, Runtime, Server};
+use evenkeel::{Body, Builder, Pool, Runtime, Server};
 use http::{Request, Uri};
 
 use super::{Threads, on_tokio};
@@ -14,9 +14,13 @@ use crate::options::Options;
 const LIMIT: usize = 4096;
 
 fn pool(options: &Options, runtime: Runtime) -> Pool {
-    Pool::builder()
-        .runtime(runtime)
-        .server(Server::new(options.base()).expect("a URL"))
+    let server = Server::new(options.base()).expect("a URL");
+    limited(Pool::builder().runtime(runtime).server(server))
+}
+
+/// With limits that no run reaches.
+pub(super) fn limited(builder: Builder) -> Pool {
+    builder
         .max_connections_per_server(LIMIT)
         .max_total_connections(LIMIT)
         .max_idle_connections(LIMIT)
@@ -24,7 +28,7 @@ fn pool(options: &Options, runtime: Runtime) -> Pool {
         .expect("the settings are valid")
 }
 
-async fn call(pool: Pool, uri: Uri, mut worker: Worker) {
+pub(super) async fn call(pool: Pool, uri: Uri, mut worker: Worker) {
     while worker.goes_on() {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = uri.clone();
@@ -51,9 +55,13 @@ pub(crate) fn tokio(options: &Options, threads: Threads) -> io::Result<()> {
 /// # Errors
 /// None.
 pub(crate) fn async_io(options: &Options) -> io::Result<()> {
+    on_async_io(options, &pool(options, Runtime::async_io()))
+}
+
+/// The same with a pool of any kind.
+pub(super) fn on_async_io(options: &Options, pool: &Pool) -> io::Result<()> {
     let uri: Uri = options.path.parse().expect("a path");
     let executor = LocalExecutor::new();
-    let pool = pool(options, Runtime::async_io());
     async_io::block_on(executor.run(async {
         for mut phase in options.phases() {
             let callers = phase.workers().into_iter();

@@ -14,8 +14,11 @@ use crate::options::Options;
 pub(crate) fn run(options: &Options, threads: Threads) -> io::Result<()> {
     let url: Url = options.url().parse().expect("a URL");
     threads.tokio()?.block_on(async {
-        let client =
-            Client::builder().no_proxy().tcp_nodelay(true).build().expect("valid settings");
+        let builder = Client::builder().no_proxy().tcp_nodelay(true);
+        // Compiled with TLS it wants to know how, even where it speaks none.
+        #[cfg(feature = "tls")]
+        let builder = builder.tls_backend_preconfigured(crate::tls::client());
+        let client = builder.build().expect("valid settings");
         on_tokio(options, |mut worker| {
             let (client, url) = (client.clone(), url.clone());
             async move {

@@ -23,6 +23,10 @@ use crate::rt::Transport;
 /// nobody is not one to go on with.
 pub(super) const LOOKS: usize = 4;
 
+/// How many reads in a row may bring no plaintext. After these the task makes way: a peer that is
+/// always ready, and says nothing, must not have it for ever.
+pub(super) const READS: usize = 64;
+
 /// How many of the first bytes are kept, to tell what it is that is no TLS.
 const FIRST: usize = 5;
 
@@ -35,11 +39,15 @@ pub(super) struct TlsStream {
     pub(super) input: Buffer,
     pub(super) records: Records,
     first: ([u8; FIRST], usize),
+    /// The last read filled the buffer.
+    more_is_likely: bool,
     /// How much plaintext rustls holds for us.
     pub(super) plain: usize,
     pub(super) end: End,
     /// Writing has failed, part of it done. The next write says so.
     pub(super) write_error: Option<io::Error>,
+    /// Whoever writes waits to go on, and is to be woken for it, and nobody else.
+    pub(super) writer_waits: bool,
     /// The alert that ends TLS has been put out, or is not to be.
     pub(super) said_goodbye: bool,
 }
@@ -71,16 +79,18 @@ impl TlsStream {
             input: Buffer::default(),
             records: Records::default(),
             first: ([0; FIRST], 0),
+            more_is_likely: false,
             plain: 0,
             end: End::Open,
             write_error: None,
+            writer_waits: false,
             said_goodbye: false,
         })
     }
 
     /// Until both sides can send.
     pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
+        for _ in 0..READS {
             let written = match self.poll_push(cx, &mut 0) {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.reason(error))),
                 written => written.is_ready(),
@@ -101,11 +111,21 @@ impl TlsStream {
             ready!(self.poll_fill(cx))?;
             self.process();
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Reads once into the buffer, all of which rustls has seen.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.lend();
+        // The last read took all that there was room for, so that the kernel is likely to have
+        // more: under async-io this saves a wait for each 16 KiB of a long body.
+        if self.more_is_likely {
+            match self.inner.try_read(self.input.space()) {
+                Err(error) if is_no_answer(&error) => {}
+                read => return Poll::Ready(read.map(|n| self.filled(n))),
+            }
+        }
         loop {
             match ready!(Pin::new(&mut *self.inner).poll_read(cx, self.input.space())) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -133,6 +153,7 @@ impl TlsStream {
         if n == 0 {
             self.end = End::Cut;
         }
+        self.more_is_likely = n == self.input.room();
         let (first, kept) = &mut self.first;
         let more = n.min(FIRST - *kept);
         first[*kept..*kept + more].copy_from_slice(&self.input.space()[..more]);
@@ -267,6 +288,10 @@ impl TlsStream {
             self.tls.send_close_notify();
         }
     }
+}
+
+fn is_no_answer(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 /// The transport below, as rustls wants to write to it.

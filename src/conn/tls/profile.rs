@@ -91,8 +91,8 @@ impl Profile {
 
     fn for_server(&self, server: &Server) -> Result<Tls, Error> {
         let name = self.server_name.as_deref().unwrap_or_else(|| server.host());
-        // RFC 6066 section 3: the name is sent without a dot at its end.
-        let name = name.strip_suffix('.').unwrap_or(name).to_owned();
+        // A dot at its end is no part of what is asked for: rustls sees to that.
+        let name = name.to_owned();
         let server_name = ServerName::try_from(name.clone()).map_err(|source| {
             let name = crate::server::redact(&name);
             refuse(format!(

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use futures_io::{AsyncRead, AsyncWrite};
 use rustls::{HandshakeKind, ProtocolVersion};
 
-use super::engine::{End, LOOKS, TlsStream};
+use super::engine::{End, LOOKS, READS, TlsStream};
 use crate::rt::{Liveness, TlsInfo, Transport, TransportInfo};
 
 impl AsyncRead for TlsStream {
@@ -16,23 +16,40 @@ impl AsyncRead for TlsStream {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        loop {
+        for _ in 0..READS {
             let taken = self.take(buf)?;
             if taken > 0 || buf.is_empty() {
                 return Poll::Ready(Ok(taken));
             }
-            // A rest of the request, or what rustls has to answer. That it cannot be written is no
-            // reason not to read: the peer may have said why.
-            if self.tls.wants_write() && self.write_error.is_none() {
-                if let Poll::Ready(Err(error)) = self.poll_push(cx, &mut 0) {
-                    self.write_error = Some(error);
-                }
-            }
+            self.push_beside(cx);
             if let Some(end) = self.ended() {
                 return Poll::Ready(end);
             }
             ready!(self.poll_fill(cx))?;
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl TlsStream {
+    /// Writes, in a read, a rest of the request or what rustls has to answer. That it cannot be
+    /// written is no reason not to read: the peer may have said why.
+    fn push_beside(&mut self, cx: &mut Context<'_>) {
+        // Two tasks may use the stream once it is a tunnel. A writer that waits is woken, and sends
+        // the rest itself; were this task's waker put in the place of its own, it would sleep on.
+        if self.tls.wants_write() && self.write_error.is_none() && !self.writer_waits {
+            if let Poll::Ready(Err(error)) = self.poll_push(cx, &mut 0) {
+                self.write_error = Some(error);
+            }
+        }
+    }
+
+    /// Writes, for a writer, what is there to be written, all of it.
+    fn poll_push_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let pushed = self.poll_push(cx, &mut 0);
+        self.writer_waits = pushed.is_pending();
+        pushed
     }
 }
 
@@ -55,7 +72,7 @@ impl AsyncWrite for TlsStream {
         if let Some(error) = self.write_error.take() {
             return Poll::Ready(Err(self.reason(error)));
         }
-        if let Err(error) = ready!(self.poll_push(cx, &mut 0)) {
+        if let Err(error) = ready!(self.poll_push_all(cx)) {
             return Poll::Ready(Err(self.reason(error)));
         }
         let accepted = self.tls.writer().write_vectored(bufs)?;
@@ -74,20 +91,20 @@ impl AsyncWrite for TlsStream {
         if let Some(error) = self.write_error.take() {
             return Poll::Ready(Err(error));
         }
-        ready!(self.poll_push(cx, &mut 0))?;
+        ready!(self.poll_push_all(cx))?;
         Pin::new(&mut *self.inner).poll_flush(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.say_goodbye();
-        ready!(self.poll_push(cx, &mut 0))?;
+        ready!(self.poll_push_all(cx))?;
         Pin::new(&mut *self.inner).poll_close(cx)
     }
 }
 
 impl Transport for TlsStream {
     fn try_read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        loop {
+        for _ in 0..READS {
             let taken = self.take(buf)?;
             if taken > 0 || buf.is_empty() {
                 return Ok(taken);
@@ -97,6 +114,7 @@ impl Transport for TlsStream {
                 None => self.try_fill()?,
             }
         }
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     /// What has come is read and decrypted: a session ticket may come at any time, and is none of
@@ -114,7 +132,7 @@ impl Transport for TlsStream {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     // Nobody knows yet what a record is that has come in part. And a rest of the
-                    // request before, or an answer to the peer's rustls, is to go out first.
+                    // request before, or an answer of rustls, is to go out first.
                     let quiet = self.records.is_between() && self.push_now();
                     return if quiet { Liveness::Alive } else { Liveness::Unexpected };
                 }

@@ -146,7 +146,7 @@ fn a_version_below_the_lowest_is_not_spoken() {
 }
 
 /// A server that wants a certificate of a client, signed by `authority`.
-fn mutual(
+pub(crate) fn mutual(
     pair: &Pair,
     authority: &Authority,
     versions: &[&'static SupportedProtocolVersion],

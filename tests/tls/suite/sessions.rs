@@ -3,7 +3,7 @@
 use evenkeel::{Pool, Select, Server, TlsConfig, TlsInfo};
 use rustls::version::{TLS12, TLS13};
 
-use crate::front::Farewell;
+use crate::front::{Farewell, Front};
 use crate::setup::World;
 use crate::support::run::under_block_on;
 use crate::support::{self, for_each_runtime, parse};
@@ -67,6 +67,25 @@ fn no_session_is_shared_between_servers_pools_or_ways_to_speak_tls() {
 }
 
 #[test]
+fn two_servers_of_one_name_and_one_profile_have_sessions_of_their_own() {
+    under_block_on(|env| async move {
+        // The second would take a session of the first: they share all that they know.
+        let world = World::start();
+        let pair = world.authority.server(&["localhost"]);
+        let config = crate::setup::server_config(&pair);
+        let fronts = [(); 2].map(|()| Front::start(config.clone(), world.origin.addr()));
+        let pool = env.builder().tls(world.tls()).build().unwrap();
+        let ids = [0, 1].map(|at: usize| pool.add_server(parse(&fronts[at].url())).unwrap());
+        for (nth, resumed) in [(1, false), (2, true)] {
+            for id in ids {
+                let info = connect(&pool, Select::new().server(id)).await;
+                assert_eq!(info.resumed, resumed, "server {id}, {nth}");
+            }
+        }
+    });
+}
+
+#[test]
 fn nothing_is_resumed_where_that_is_not_wanted() {
     under_block_on(|env| async move {
         let world = World::start();
@@ -85,7 +104,7 @@ fn http_1_1_is_offered_by_alpn_unless_that_is_switched_off() {
         let mut config = rustls::ServerConfig::clone(&crate::setup::server_config(&pair));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let origin = support::Server::start();
-        let front = crate::front::Front::start(config.into(), origin.addr());
+        let front = Front::start(config.into(), origin.addr());
         for (alpn, expected) in [(true, Some("http/1.1")), (false, None)] {
             let tls = TlsConfig::new().root_certificate(authority.pem()).alpn(alpn);
             let server = Server::new(front.url()).unwrap().tls(tls);
