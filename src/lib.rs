@@ -197,12 +197,12 @@ pub use config::{Config, Limits};
 #[cfg(not(evenkeel_loom))]
 pub use error::{Error, ErrorKind, Phase};
 #[cfg(not(evenkeel_loom))]
-pub use event::{CloseReason, Event, FailureCause, Observer};
+pub use event::{CloseReason, Event, FailureCause, Observer, RequestOutcome};
 #[cfg(not(evenkeel_loom))]
 pub use lockfree::histogram::Distribution;
 #[cfg(not(evenkeel_loom))]
 pub use metrics::{
-    Destroyed, Exclusion, Explanation, Failures, Metrics, ServerReport, ServerStats, Verdict,
+    Destroyed, Exclusion, Explanation, Failures, Metrics, Rates, ServerReport, ServerStats, Verdict,
 };
 #[cfg(not(evenkeel_loom))]
 pub use pool::{
@@ -222,3 +222,5 @@ pub use server::{Server, ServerId};
 pub use strategy::Strategy;
 #[cfg(not(evenkeel_loom))]
 pub use tasks::Driver;
+#[cfg(not(evenkeel_loom))]
+pub use upstream::Distributions;

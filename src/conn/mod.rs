@@ -33,8 +33,8 @@ pub(crate) use self::signal::Signal;
 use self::signal::Wakers;
 use self::turn::Turn;
 use crate::config::Steps;
+pub(crate) use crate::proto::h1::{BUFFER, Form, HeadLimits, RequestHead};
 use crate::proto::h1::{Buffer, Exchange};
-pub(crate) use crate::proto::h1::{Form, HeadLimits, RequestHead};
 use crate::rt::{Liveness, Runtime, Transport};
 
 /// What all connections of a pool have in common.

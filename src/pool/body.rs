@@ -347,12 +347,13 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
     /// The body is over: counts, and gives the connection back.
     fn finish(&mut self, how: Ended) {
         if let Some(mut lease) = self.lease.take() {
-            lease.borrow_mut().end_request(match how {
+            let outcome = match how {
                 Ended::Whole if self.ok => Count::Succeeded,
                 Ended::Whole => Count::Failed(FailureCause::Status),
                 Ended::Failed(cause) => Count::Failed(cause),
                 Ended::GivenUp => Count::Cancelled,
-            });
+            };
+            lease.borrow_mut().end_request(outcome);
         }
     }
 

@@ -120,6 +120,8 @@ impl Builder {
         connect_timeout: Duration,
         /// See [`Config::cleanup_interval`]. Default: 1 min.
         cleanup_interval: Duration,
+        /// See [`Config::metrics_interval`]. Default: 10 s.
+        metrics_interval: Duration,
         /// See [`Config::max_waiters`]. Default: 1024.
         max_waiters: usize,
         /// See [`Config::handoff_grace`]. Default: 50 ms.
@@ -141,6 +143,8 @@ impl Builder {
     optional_setters! {
         /// See [`Config::max_lifetime`]. Default: none.
         max_lifetime,
+        /// See [`Config::hold_warning`]. Default: none.
+        hold_warning,
         /// See [`Config::queue_timeout`]. Default: none.
         queue_timeout,
         /// See [`Config::write_timeout`]. Default: none.

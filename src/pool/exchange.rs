@@ -18,7 +18,7 @@ use crate::policy::retry::Attempt;
 use crate::proto::h1::ProtocolError;
 use crate::select::{self, Select};
 use crate::server::{Server, ServerId, redact};
-use crate::upstream::{Directory, Hub, Lease, Outcome, Wish};
+use crate::upstream::{Directory, Hub, Lease, Outcome, Wish, nanos};
 
 /// How a response came about: found in the extensions of each response of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(super) struct Plan<'a> {
     pub(super) server: Option<ServerId>,
     select: &'a Select,
     /// When it began, by the clock and in ticks.
-    now: Instant,
+    pub(super) now: Instant,
     pub(super) tick: u64,
     timeout: Option<Duration>,
     deadline: Option<Instant>,
@@ -184,7 +184,8 @@ pub(super) struct Nth {
     pub(super) reused: bool,
 }
 
-/// Sends the request over the connection, and reads the response's head.
+/// Sends the request over the connection, and reads the response's head: it, and how many
+/// nanoseconds after the call it came.
 ///
 /// If this future is dropped, the server's count of requests balances, and the connection is
 /// closed by its lease.
@@ -194,7 +195,7 @@ pub(super) async fn exchange<B>(
     plan: &Plan<'_>,
     body: Pin<&mut B>,
     attempt: Nth,
-) -> Result<Response<()>, ExchangeError>
+) -> Result<(Response<()>, u64), ExchangeError>
 where
     B: http_body::Body,
     B::Error: Into<BoxError>,
@@ -226,10 +227,13 @@ where
     let mut result = conn.request(&head, body, plan.deadline, plan.steps.clone()).await;
     let now = backend.hub.now();
     let took = now.saturating_duration_since(since);
+    let mut whole = took;
     match &mut result {
         Ok(response) => {
             sending.goes_on();
-            backend.response_time.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+            backend.response_time.record(nanos(took));
+            backend.hub.histograms.heads.record(nanos(took));
+            whole = if direct { took } else { now.saturating_duration_since(plan.now) };
             backend.note(now, took, answer(response));
             let queue = match direct {
                 true => Duration::ZERO,
@@ -251,7 +255,7 @@ where
             }
         }
     }
-    result
+    result.map(|response| (response, nanos(whole)))
 }
 
 /// What a response says about its server.

@@ -34,7 +34,7 @@ where
     };
     let hub = &*directory.hub;
     hub.budget.deposit(plan.tick);
-    let mut running = Running::begin(hub);
+    let mut running = Running::begin(hub, &parts, plan.now);
     let mut tried = Vec::new();
     let mut broken = 0;
     // Whether a server may have acted on an attempt before the last.
@@ -45,17 +45,19 @@ where
             Ok(lease) => lease,
             Err(error) => {
                 let safe = error.is_retry_safe() && !seen;
-                running.failed(FailureCause::of(&error));
-                let error = error.after_attempts(attempts(broken, &tried)).retry_safe(safe);
+                let attempts = attempts(broken, &tried);
+                running.failed(FailureCause::of(&error), attempts);
+                let error = error.after_attempts(attempts).retry_safe(safe);
                 return Err(error.with_request(parts));
             }
         };
         let attempts = attempts(broken, &tried) + 1;
         let reused = lease.is_reused();
         let nth = Nth { number: attempts, reused };
+        running.tries(&lease, nth);
         match exchange::exchange(&mut lease, &parts, &plan, body.as_mut(), nth).await {
-            Ok(head) => {
-                running.goes_on();
+            Ok((head, took)) => {
+                running.goes_on(&mut lease, took, head.status());
                 let ok = !head.status().is_server_error();
                 return Ok(head.map(|()| Body::incoming(lease, ok, attempts)));
             }
@@ -71,7 +73,7 @@ where
                     continue;
                 }
                 let unseen = attempt.is_unseen() && !seen;
-                running.failed(exchange::cause(&error, reused));
+                running.failed(exchange::cause(&error, reused), attempts);
                 let error = exchange::failed(&lease, error, unseen).after_attempts(attempts);
                 return Err(if attempt.body_whole { error.with_request(parts) } else { error });
             }

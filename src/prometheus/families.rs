@@ -48,13 +48,17 @@ const CONNECTIONS: [Plain<u64>; 8] = [
     ),
 ];
 
-const LEVELS: [Plain<u64>; 4] = [
+const LEVELS: [Plain<u64>; 6] = [
     ("evenkeel_pool_connections_max", "The limit on open connections.", |m| {
         m.max_total_connections
     }),
     ("evenkeel_pool_pending_requests", "Callers waiting for a connection.", |m| m.waiting),
     ("evenkeel_pool_active_requests", "Requests under way.", |m| m.in_flight),
     ("evenkeel_pool_servers", "Servers in the pool.", |m| m.servers as u64),
+    ("evenkeel_pool_background_tasks", "Background tasks that are running.", |m| {
+        m.background_tasks as u64
+    }),
+    ("evenkeel_pool_memory_bytes", "About how much memory the pool takes.", |m| m.memory_bytes),
 ];
 
 const OF_SERVER: [OfServer; 8] = [
@@ -159,6 +163,10 @@ pub(super) fn levels(text: &mut Text<'_>, reports: &[Report<'_>]) -> fmt::Result
     text.family("evenkeel_pool_utilization_ratio", Gauge, help)?;
     for report in reports {
         text.sample(report.name, &[], report.metrics.pool_utilization)?;
+    }
+    text.family("evenkeel_pool_uptime_seconds", Gauge, "How long ago the pool was built.")?;
+    for report in reports {
+        text.sample(report.name, &[], report.metrics.uptime.as_secs_f64())?;
     }
     Ok(())
 }

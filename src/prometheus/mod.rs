@@ -15,6 +15,7 @@
 //! or anything else of a request.
 
 mod families;
+mod histograms;
 mod text;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use std::fmt;
 use self::text::Text;
 use crate::metrics::{Metrics, ServerStats};
 use crate::pool::Pool;
+use crate::upstream::Distributions;
 
 /// The media type of what [`encode`] gives, for the response's `Content-Type`.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -54,11 +56,14 @@ struct Report<'a> {
     name: &'a str,
     metrics: Metrics,
     servers: Vec<ServerStats>,
+    distributions: Distributions,
 }
 
 impl<'a> Report<'a> {
     fn of(name: &'a str, pool: &Pool) -> Self {
-        Self { name, metrics: pool.metrics(), servers: pool.server_stats() }
+        // Ends before beginnings, so that no sum is ahead of its parts.
+        let distributions = pool.distributions();
+        Self { name, metrics: pool.metrics(), servers: pool.server_stats(), distributions }
     }
 }
 
@@ -73,5 +78,6 @@ fn write(text: &mut Text<'_>, reports: &[Report<'_>]) -> fmt::Result {
     families::requests(text, reports)?;
     families::connections(text, reports)?;
     families::levels(text, reports)?;
+    histograms::histograms(text, reports)?;
     families::servers(text, reports)
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use crate::lockfree::histogram::Distribution;
+
 /// What a family's values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -9,7 +11,12 @@ pub(super) enum Kind {
     Counter,
     /// It goes up and down.
     Gauge,
+    /// Buckets, a sum and a count.
+    Histogram,
 }
+
+/// The bound of a bucket: as it is written, and as it was recorded.
+pub(super) type Bound = (&'static str, u64);
 
 /// A name and its value.
 pub(super) type Label<'a> = (&'a str, &'a str);
@@ -32,6 +39,7 @@ impl<'a> Text<'a> {
         let kind = match kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         };
         writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}")
     }
@@ -44,6 +52,24 @@ impl<'a> Text<'a> {
         value: impl fmt::Display,
     ) -> fmt::Result {
         self.line("", pool, labels, value)
+    }
+
+    /// The samples of a histogram: for each bound, given as it is written and as it was recorded,
+    /// how many values were not above it; the sum, in the unit that is written, and the count.
+    pub(super) fn histogram(
+        &mut self,
+        pool: &str,
+        bounds: &[Bound],
+        values: &Distribution,
+        unit: f64,
+    ) -> fmt::Result {
+        let count = values.count();
+        for (written, recorded) in bounds {
+            self.line("_bucket", pool, &[("le", written)], values.at_most(*recorded))?;
+        }
+        self.line("_bucket", pool, &[("le", "+Inf")], count)?;
+        self.line("_sum", pool, &[], values.sum() / unit)?;
+        self.line("_count", pool, &[], count)
     }
 
     fn line(

@@ -11,7 +11,7 @@ use super::tally::{Count, Tally};
 use crate::balance::{Latency, Load};
 use crate::config;
 use crate::conn::Signal;
-use crate::event::CloseReason;
+use crate::event::{CloseReason, Event};
 use crate::lockfree::ewma::Ewma;
 use crate::lockfree::gate::Gate;
 use crate::lockfree::idle::{Candidate, Slot};
@@ -75,6 +75,17 @@ impl Backend {
     pub(super) fn signal(&self, slot: &Slot) -> Arc<Signal> {
         let signal = self.signals.get_or_make(slot.index(), |_| OnceLock::new());
         signal.get_or_init(Arc::default).clone()
+    }
+
+    /// Tells of a caller who was turned away.
+    pub(super) fn tell_full(&self, shed: bool) {
+        self.hub.tell(|| Event::QueueFull { id: self.id, url: self.server.url(), shed });
+    }
+
+    /// Tells of a checkout that was out for so long.
+    #[cold]
+    pub(super) fn tell_held(&self, held: Duration) {
+        self.hub.tell(|| Event::CheckoutHeld { id: self.id, url: self.server.url(), held });
     }
 
     /// The servers beside this one; `None` once the pool has gone.

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::acquire::{Missed, Told, Wish};
 use super::backend::Backend;
+use super::distributions::nanos;
 use super::lease::Lease;
 use super::outcome::Outcome;
 use super::tally::Count;
 use crate::config::FOREVER;
 use crate::conn::{DialError, DialErrorKind, dial};
 use crate::error::{Error, ErrorKind};
+use crate::event::Event;
 use crate::lockfree::hint::thread_hint;
 use crate::lockfree::settle::Site;
 use crate::lockfree::ticket::{Granted, Permit, Ticket};
@@ -107,9 +109,10 @@ fn open(
         match dialled {
             Ok(transport) => {
                 let slot = opening.permit.connected(thread_hint());
-                opening.outcome = Count::Created;
                 backend.note_connected(began);
-                Ok(Opened { lease: Lease::born(backend, transport, slot, began), opening })
+                let lease = Lease::born(backend, transport, slot, began);
+                opening.is_made(lease.connect_time());
+                Ok(Opened { lease, opening })
             }
             Err(error) => {
                 opening.outcome = Count::DialErrors;
@@ -137,6 +140,14 @@ impl Opening {
         backend.hub.dialling();
         let told = Told(backend.clone());
         Self { permit, _told: told, backend, outcome: Count::DialsCancelled }
+    }
+
+    /// There is a connection.
+    fn is_made(&mut self, took: Duration) {
+        self.outcome = Count::Created;
+        let (hub, id, url) = (&self.backend.hub, self.backend.id, self.backend.server.url());
+        hub.histograms.connects.record(nanos(took));
+        hub.tell(|| Event::ConnectionOpened { id, url, took });
     }
 }
 

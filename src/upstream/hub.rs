@@ -5,13 +5,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::backend::Backend;
+use super::distributions::Histograms;
 use super::tally::{Count, Tally};
+use super::window::{Passed, Window};
 use crate::config::{Config, Limits};
 use crate::conn::ConnShared;
 use crate::event::{Event, Observer};
 use crate::lockfree::budget::{Budget, Terms};
 use crate::lockfree::counter::Max;
-use crate::lockfree::histogram::Histogram;
 use crate::lockfree::lifecycle::Lifecycle;
 use crate::lockfree::peak_ewma::TICK;
 use crate::lockfree::snapshot::Snapshot;
@@ -38,8 +39,12 @@ pub(crate) struct Hub {
     observer: Option<Arc<dyn Observer>>,
     pub(crate) tally: Tally,
     pub(crate) longest_wait: Max,
-    /// Of those who waited, in nanoseconds.
-    pub(crate) waits: Histogram,
+    pub(crate) histograms: Histograms,
+    window: Window,
+    /// For so many ticks a checkout may be out without being told of.
+    pub(super) hold_warning: u64,
+    /// Dials that are left to the driver.
+    pub(crate) left: AtomicUsize,
     /// How many requests may be sent again.
     pub(crate) budget: Budget,
     /// The zero of the ticks: by the coarse clock, if the timer has one, else by the precise one.
@@ -86,7 +91,10 @@ impl Hub {
             observer,
             tally: Tally::new(),
             longest_wait: Max::new(),
-            waits: Histogram::new(),
+            histograms: Histograms::new(),
+            window: Window::new(ticks(config.metrics_interval)),
+            hold_warning: config.hold_warning.map_or(u64::MAX, ticks),
+            left: AtomicUsize::new(0),
             budget: Budget::new(Terms::default()),
             first_tick: conns.runtime.timer().coarse_millis().unwrap_or(0),
             start: conns.runtime.timer().now(),
@@ -184,6 +192,28 @@ impl Hub {
         #[expect(clippy::cast_possible_truncation, reason = "it goes round")]
         let tick = (since.as_nanos() / u128::from(TICK)) as u32;
         tick
+    }
+
+    /// How long the pool has been there.
+    pub(super) fn uptime(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.start)
+    }
+
+    /// Something is about to be counted of which it is told how much there was of late.
+    #[inline]
+    pub(super) fn note_time(&self) {
+        self.window.note(self.tick(), &self.tally);
+    }
+
+    /// What has passed of late, and in how many ticks.
+    pub(super) fn passed(&self) -> (Passed, u64) {
+        self.window.passed(self.tick(), &self.tally)
+    }
+
+    /// Whether anybody is told what happens.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        self.observer.is_some()
     }
 
     /// Counts for the pool and for the server.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::backend::Backend;
 use super::hub::Hub;
 use super::tally::Count;
+use super::traffic::{Ongoing, dispose};
 use crate::conn::Conn;
 pub(crate) use crate::event::CloseReason;
 use crate::lockfree::idle::{Candidate, Parked, Slot};
@@ -17,19 +18,20 @@ use crate::rt::{Liveness, Transport};
 
 /// A connection and its home.
 pub(crate) struct Held {
-    conn: Conn,
+    pub(super) conn: Conn,
     /// The connection's own pointer to its server. It is cloned on each way back, since nothing
     /// else keeps the server alive once the connection is parked; being the connection's alone, its
     /// count is not shared between threads as the server's own would be.
-    home: Arc<Home>,
+    pub(super) home: Arc<Home>,
     /// The tick at which it is too old.
     ends_at: u64,
     loan: Loan,
+    pub(super) ongoing: Ongoing,
 }
 
 /// What is known of the current loan. It lies with the connection, so that a lease is a pointer,
 /// and moves from hand to hand in a register.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Loan {
     /// The place in the idle set; `None` while the connection is parked.
     slot: Option<Slot>,
@@ -39,12 +41,28 @@ struct Loan {
     connect: Duration,
     /// It was idle, and nobody had to wait for it.
     direct: bool,
+    /// Since when it has been out as a checkout, in ticks; the end of time if it is none.
+    since: u64,
     /// What the connection is closed for, if it may not be used again.
     close: Option<CloseReason>,
 }
 
-struct Home {
-    backend: Arc<Backend>,
+impl Default for Loan {
+    fn default() -> Self {
+        let since = u64::MAX;
+        Self {
+            slot: None,
+            parked_at: None,
+            connect: Duration::ZERO,
+            direct: false,
+            since,
+            close: None,
+        }
+    }
+}
+
+pub(super) struct Home {
+    pub(super) backend: Arc<Backend>,
 }
 
 /// A connection on loan. Dropping it gives the connection back: to the first in line, to the idle
@@ -69,7 +87,9 @@ impl Lease {
         let conn = Conn::new(transport, hub.conns.clone(), signal, now);
         let loan = Loan { slot: Some(slot), connect, ..Loan::default() };
         let ends_at = hub.end_of_life();
-        let held = Box::new(Held { conn, home: Arc::new(Home { backend }), ends_at, loan });
+        let ongoing = Ongoing { began: now, took: 0, read: 0, facts: None };
+        let held =
+            Box::new(Held { conn, home: Arc::new(Home { backend }), ends_at, loan, ongoing });
         Self { held: Some(held) }
     }
 
@@ -133,12 +153,10 @@ impl Lease {
     /// Closes the connection, and keeps its permits for a new one. `None` if as many are being
     /// opened as may; then the permits are given back.
     pub(super) fn renew(mut self) -> Option<Permit<Backend>> {
-        self.count_bytes();
         let mut held = self.held.take()?;
         let slot = held.loan.slot.take()?;
         let home = held.home.clone();
-        drop(held);
-        home.backend.hub.count(&home.backend, Count::Closed(CloseReason::Broken));
+        dispose(&home.backend, held, CloseReason::Broken);
         let permit = settle::renew(&*home.backend, slot);
         home.backend.hub.after_close();
         permit
@@ -198,19 +216,26 @@ impl Lease {
         self.held_mut().loan.close = Some(reason);
     }
 
+    /// It is a checkout since this tick, and is told of if it is out for too long.
+    #[inline]
+    pub(crate) fn held_since(mut self, tick: u64) -> Self {
+        self.held_mut().loan.since = tick;
+        self
+    }
+
     /// What the connection is closed for if it turns out not to be reusable.
     pub(crate) fn mark_broken(&mut self) {
         self.held_mut().loan.close = Some(CloseReason::Broken);
     }
 
-    fn held(&self) -> &Held {
+    pub(super) fn held(&self) -> &Held {
         match &self.held {
             Some(held) => held,
             None => unreachable!("a lease is emptied only by its drop"),
         }
     }
 
-    fn held_mut(&mut self) -> &mut Held {
+    pub(super) fn held_mut(&mut self) -> &mut Held {
         match &mut self.held {
             Some(held) => held,
             None => unreachable!("a lease is emptied only by its drop"),
@@ -236,8 +261,8 @@ impl Held {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.held.is_some() {
-            self.count_bytes();
+        if self.held.as_ref().is_some_and(|held| held.conn.untold_traffic().total() > 0) {
+            self.count_rest();
         }
         let Some(mut held) = self.held.take() else {
             return;
@@ -249,6 +274,7 @@ impl Drop for Lease {
         let backend = &*home.backend;
         let hub = &backend.hub;
         let now = hub.tick();
+        let out = now.saturating_sub(held.loan.since);
         let reason = match held.loan.close {
             None if held.conn.is_reusable() => held.retires(now),
             // Whatever its holder made of that.
@@ -264,6 +290,9 @@ impl Drop for Lease {
                 trim(backend, hub);
             }
         }
+        if out >= hub.hold_warning {
+            backend.tell_held(Duration::from_millis(out));
+        }
         hub.after_close();
     }
 }
@@ -275,16 +304,14 @@ fn close(backend: &Backend, mut held: Box<Held>, slot: Slot, reason: CloseReason
         held.conn.abort();
     }
     // The socket is closed before its permit is given to anybody.
-    drop(held);
-    backend.hub.count(backend, Count::Closed(reason));
+    dispose(backend, held, reason);
     settle::close(backend, slot);
 }
 
 /// Closes a connection that was counted as parked. Its permits are the caller's business.
 pub(super) fn dispose_parked(backend: &Backend, held: Box<Held>, reason: CloseReason) {
-    drop(held);
     backend.hub.tally.add(Count::Unparked, 1);
-    backend.hub.count(backend, Count::Closed(reason));
+    dispose(backend, held, reason);
 }
 
 /// Closes the longest idle connections while more are idle than may be.

@@ -95,6 +95,12 @@ impl Tally {
         self.0.add(what.place(), n);
     }
 
+    /// Adds to several counters at once.
+    #[inline]
+    pub(crate) fn add_all<const K: usize>(&self, adds: [(Count, u64); K]) {
+        self.0.add_all(adds.map(|(what, n)| (what.place(), n)));
+    }
+
     #[inline]
     pub(crate) fn incr(&self, what: Count) {
         self.0.incr(what.place());
@@ -104,6 +110,11 @@ impl Tally {
         // Ends stand behind their beginnings, and are read before them, so that what is derived as
         // a difference is never negative.
         Counted(self.0.sums())
+    }
+
+    /// How much memory they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.bytes()
     }
 
     /// One of the counters.
@@ -129,6 +140,11 @@ impl Counted {
     /// Requests that failed, of whatever cause.
     pub(crate) fn failed(&self) -> u64 {
         self.0[FAILED..CLOSED].iter().sum()
+    }
+
+    /// Requests that ended, however.
+    pub(crate) fn ended(&self) -> u64 {
+        self.of(Count::Succeeded) + self.failed() + self.of(Count::Cancelled)
     }
 
     /// Connections closed, for whatever reason.
