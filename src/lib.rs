@@ -115,7 +115,9 @@
 //! | `async-io` (default) | `Runtime::async_io`: sockets and timers for any executor, or none |
 //! | `smol` | `Runtime::smol`: the same, with background work on a smol executor |
 //! | `tokio` | `Runtime::tokio`: sockets, timers and tasks of tokio |
+//! | `metrics` | `facade::publish`: the figures of a pool for recorders of the `metrics` crate |
 //! | `serde` | `Serialize` and `Deserialize` for [`Metrics`] and [`ServerStats`] |
+//! | `tracing` | a span for each attempt, with OpenTelemetry's names, and events |
 //! | `test-util` | `rt::sim`: a virtual clock, a network in memory, an executor, for tests |
 //!
 //! They are additive: none changes what another does. Without any, bring a [`Runtime::custom`].
@@ -159,6 +161,8 @@ mod conn;
 mod error;
 #[cfg(not(evenkeel_loom))]
 mod event;
+#[cfg(not(evenkeel_loom))]
+mod export;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 #[cfg(not(evenkeel_loom))]
@@ -171,8 +175,6 @@ mod metrics;
 mod policy;
 #[cfg(not(evenkeel_loom))]
 mod pool;
-#[cfg(not(evenkeel_loom))]
-pub mod prometheus;
 #[cfg(not(evenkeel_loom))]
 mod proto;
 #[cfg(not(evenkeel_loom))]
@@ -188,6 +190,8 @@ mod sync;
 #[cfg(not(evenkeel_loom))]
 mod tasks;
 #[cfg(not(evenkeel_loom))]
+mod trace;
+#[cfg(not(evenkeel_loom))]
 mod upstream;
 
 #[cfg(not(evenkeel_loom))]
@@ -198,6 +202,10 @@ pub use config::{Config, Limits};
 pub use error::{Error, ErrorKind, Phase};
 #[cfg(not(evenkeel_loom))]
 pub use event::{CloseReason, Event, FailureCause, Observer, RequestOutcome};
+#[cfg(all(feature = "metrics", not(evenkeel_loom)))]
+pub use export::facade;
+#[cfg(not(evenkeel_loom))]
+pub use export::prometheus;
 #[cfg(not(evenkeel_loom))]
 pub use lockfree::histogram::Distribution;
 #[cfg(not(evenkeel_loom))]

@@ -6,6 +6,7 @@
 //! evenkeel-bench serve      [--port P] [--core N]
 //! evenkeel-bench checkout   [--threads 1,2] [--think 0] [--rounds 5] [--operations 1000000]
 //! evenkeel-bench pick       [--servers 10,100,1000,10000] [--operations 1000000] [--only STRATEGY]
+//! evenkeel-bench snapshot   [--servers 1,10,100]
 //! evenkeel-bench list
 //! ```
 //!
@@ -19,6 +20,7 @@ mod measure;
 mod options;
 mod pick;
 mod server;
+mod snapshot;
 mod table;
 mod wire;
 
@@ -47,11 +49,14 @@ fn main() -> ExitCode {
         }
         "checkout" => checkout::compare(&Arguments::new(words)),
         "pick" => pick::compare(&Arguments::new(words)),
+        "snapshot" => snapshot::compare(&Arguments::new(words)),
         "list" => {
             ALL.iter().for_each(|client| println!("{}", client.name));
             Ok(())
         }
-        _ => Err(io::Error::other("say what to do: table, run, serve, checkout, pick or list")),
+        _ => Err(io::Error::other(
+            "say what to do: table, run, serve, checkout, pick, snapshot or list",
+        )),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

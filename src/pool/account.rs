@@ -1,5 +1,6 @@
 //! What is counted of a request: its end, and that it has one.
 
+use std::borrow::BorrowMut;
 use std::time::Instant;
 
 use http::StatusCode;
@@ -20,18 +21,10 @@ pub(super) struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
+    #[inline]
     pub(super) fn begin(hub: &'a Hub, parts: &Parts, began: Instant) -> Self {
         hub.tally.incr(Count::Requests);
-        let facts = hub.is_observed().then(|| {
-            Box::new(Facts {
-                method: parts.method.clone(),
-                path: parts.uri.path().into(),
-                server: None,
-                status: None,
-                attempts: 0,
-                reused: false,
-            })
-        });
+        let facts = hub.is_observed().then(|| facts_of(parts));
         Self { hub, began, outcome: Some(Count::Cancelled), facts }
     }
 
@@ -65,11 +58,42 @@ impl<'a> Running<'a> {
     }
 }
 
+#[cold]
+fn facts_of(parts: &Parts) -> Box<Facts> {
+    Box::new(Facts {
+        method: parts.method.clone(),
+        path: parts.uri.path().into(),
+        server: None,
+        status: None,
+        attempts: 0,
+        reused: false,
+    })
+}
+
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome {
             self.hub.end_request(self.began, outcome, self.facts.as_deref());
         }
+    }
+}
+
+/// A lease, owned or lent, whose request ends.
+pub(super) trait Ends: BorrowMut<Lease> {
+    /// Counts that. Gives the connection back, if it is owned.
+    fn end(self, outcome: Count);
+}
+
+impl Ends for Lease {
+    fn end(mut self, outcome: Count) {
+        let tick = self.end_request(outcome);
+        self.back_at(tick);
+    }
+}
+
+impl Ends for &mut Lease {
+    fn end(self, outcome: Count) {
+        self.end_request(outcome);
     }
 }
 

@@ -1,6 +1,5 @@
 //! [`Body`]: what is sent, and what comes back.
 
-use std::borrow::BorrowMut;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -9,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 
+use super::account::Ends;
 use super::exchange;
 use super::upgraded::Upgraded;
 use crate::error::{Error, ErrorKind};
@@ -280,7 +280,7 @@ impl fmt::Debug for LeasedBody<'_> {
 }
 
 /// A body on its way in: owns or borrows the lease.
-struct Incoming<L: BorrowMut<Lease>> {
+struct Incoming<L: Ends> {
     /// `None` once the body is over.
     lease: Option<L>,
     /// The response's status was good.
@@ -300,7 +300,7 @@ enum Ended {
     GivenUp,
 }
 
-impl<L: BorrowMut<Lease>> Incoming<L> {
+impl<L: Ends> Incoming<L> {
     /// `None` if there is nothing more to come.
     fn new(lease: L, ok: bool, attempts: u32) -> Option<Self> {
         let mut incoming = Self { lease: Some(lease), ok, attempts };
@@ -346,14 +346,13 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
 
     /// The body is over: counts, and gives the connection back.
     fn finish(&mut self, how: Ended) {
-        if let Some(mut lease) = self.lease.take() {
-            let outcome = match how {
+        if let Some(lease) = self.lease.take() {
+            lease.end(match how {
                 Ended::Whole if self.ok => Count::Succeeded,
                 Ended::Whole => Count::Failed(FailureCause::Status),
                 Ended::Failed(cause) => Count::Failed(cause),
                 Ended::GivenUp => Count::Cancelled,
-            };
-            lease.borrow_mut().end_request(outcome);
+            });
         }
     }
 
@@ -369,7 +368,7 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
     }
 }
 
-impl<L: BorrowMut<Lease>> Drop for Incoming<L> {
+impl<L: Ends> Drop for Incoming<L> {
     fn drop(&mut self) {
         if let Some(lease) = &mut self.lease {
             // What came of it was enough for the caller if this was all but the last of it. Whether

@@ -18,7 +18,8 @@ use crate::policy::retry::Attempt;
 use crate::proto::h1::ProtocolError;
 use crate::select::{self, Select};
 use crate::server::{Server, ServerId, redact};
-use crate::upstream::{Directory, Hub, Lease, Outcome, Wish, nanos};
+use crate::trace;
+use crate::upstream::{Backend, Directory, Hub, Lease, Outcome, Wish, nanos};
 
 /// How a response came about: found in the extensions of each response of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,33 +205,18 @@ where
     let since = if direct { plan.now } else { lease.backend().hub.now() };
     let connect = lease.connect_time();
     let (conn, backend) = lease.split();
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2
-    //# If the target URI includes an authority component, then a client MUST send a field value
-    //# for Host that is identical to that authority component, excluding any userinfo
-    //# subcomponent and its "@" delimiter
-    let authority = match plan.form {
-        // Either the URI has none, or it is that of the server.
-        Form::Origin => backend.server.authority(),
-        Form::Absolute => named(&parts.uri).unwrap_or_else(|| backend.server.authority()),
-        Form::Authority => named(&parts.uri).unwrap_or_default(),
-    };
-    let head = RequestHead {
-        method: &parts.method,
-        form: plan.form,
-        base_path: if plan.verbatim { "" } else { backend.server.base_path() },
-        path,
-        authority,
-        headers: &parts.headers,
-    };
+    let head = head_of(parts, plan, backend);
     let mut sending = Sending::begin(backend, since);
-    let mut result = conn.request(&head, body, plan.deadline, plan.steps.clone()).await;
+    let span = trace::Attempt::new(parts, &backend.server, attempt.number);
+    let request = conn.request(&head, body, plan.deadline, plan.steps.clone());
+    let mut result = span.around(request).await;
     let now = backend.hub.now();
     let took = now.saturating_duration_since(since);
     let mut whole = took;
     match &mut result {
         Ok(response) => {
             sending.goes_on();
+            span.answered(response.status().as_u16());
             backend.response_time.record(nanos(took));
             backend.hub.histograms.heads.record(nanos(took));
             whole = if direct { took } else { now.saturating_duration_since(plan.now) };
@@ -249,13 +235,38 @@ where
             drop(response.extensions_mut().insert(info));
         }
         Err(error) => {
-            sending.failed(cause(error, attempt.reused));
+            let cause = cause(error, attempt.reused);
+            sending.failed(cause);
+            span.failed(cause);
             if let Some(outcome) = failure(error, attempt.reused) {
                 backend.note(now, took, outcome);
             }
         }
     }
     result.map(|response| (response, nanos(whole)))
+}
+
+/// What is sent ahead of the body.
+fn head_of<'h>(parts: &'h Parts, plan: &Plan<'_>, backend: &'h Backend) -> RequestHead<'h> {
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+    //# If the target URI includes an authority component, then a client MUST send a field value
+    //# for Host that is identical to that authority component, excluding any userinfo
+    //# subcomponent and its "@" delimiter
+    let authority = match plan.form {
+        // Either the URI has none, or it is that of the server.
+        Form::Origin => backend.server.authority(),
+        Form::Absolute => named(&parts.uri).unwrap_or_else(|| backend.server.authority()),
+        Form::Authority => named(&parts.uri).unwrap_or_default(),
+    };
+    RequestHead {
+        method: &parts.method,
+        form: plan.form,
+        base_path: if plan.verbatim { "" } else { backend.server.base_path() },
+        path,
+        authority,
+        headers: &parts.headers,
+    }
 }
 
 /// What a response says about its server.

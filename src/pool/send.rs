@@ -11,6 +11,7 @@ use crate::error::{BoxError, Error};
 use crate::event::FailureCause;
 use crate::policy::retry::is_idempotent;
 use crate::server::ServerId;
+use crate::trace;
 use crate::upstream::{Directory, Wish, acquire};
 
 /// A connection that was idle when the request began is trusted once more after one has failed;
@@ -46,7 +47,9 @@ where
             Err(error) => {
                 let safe = error.is_retry_safe() && !seen;
                 let attempts = attempts(broken, &tried);
-                running.failed(FailureCause::of(&error), attempts);
+                let cause = FailureCause::of(&error);
+                running.failed(cause, attempts);
+                trace::unsent(&parts, cause);
                 let error = error.after_attempts(attempts).retry_safe(safe);
                 return Err(error.with_request(parts));
             }

@@ -20,6 +20,7 @@ use crate::lockfree::total::Total;
 use crate::policy::reuse::{self, IdleLimits};
 use crate::rt::{BoxFuture, Runtime};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Ordering, Queue, TaskCell};
+use crate::trace;
 
 /// The limits, the clock, the counters and the end of a pool. It knows no server.
 pub(crate) struct Hub {
@@ -199,10 +200,12 @@ impl Hub {
         now.saturating_duration_since(self.start)
     }
 
-    /// Something is about to be counted of which it is told how much there was of late.
+    /// Something is about to be counted of which it is told how much there was of late. The tick.
     #[inline]
-    pub(super) fn note_time(&self) {
-        self.window.note(self.tick(), &self.tally);
+    pub(super) fn note_time(&self) -> u64 {
+        let tick = self.tick();
+        self.window.note(tick, &self.tally);
+        tick
     }
 
     /// What has passed of late, and in how many ticks.
@@ -226,12 +229,20 @@ impl Hub {
     /// Tells the observer, if there is one. Not under a pin, nor while a line is owned: it may take
     /// its time, and call the pool.
     pub(crate) fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
-        let Some(observer) = &self.observer else {
+        let is_traced = trace::is_on();
+        if self.observer.is_none() && !is_traced {
             return;
-        };
+        }
         let event = event();
-        // Its panics are not those of the request that it was told about.
-        drop(catch_unwind(AssertUnwindSafe(|| observer.observe(&event))));
+        // Their panics are not those of the request that they were told about.
+        drop(catch_unwind(AssertUnwindSafe(|| {
+            if let Some(observer) = &self.observer {
+                observer.observe(&event);
+            }
+        })));
+        if is_traced {
+            drop(catch_unwind(AssertUnwindSafe(|| trace::event(&event))));
+        }
     }
 
     /// What to do before the first dial.

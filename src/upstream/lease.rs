@@ -25,14 +25,14 @@ pub(crate) struct Held {
     pub(super) home: Arc<Home>,
     /// The tick at which it is too old.
     ends_at: u64,
-    loan: Loan,
+    pub(super) loan: Loan,
     pub(super) ongoing: Ongoing,
 }
 
 /// What is known of the current loan. It lies with the connection, so that a lease is a pointer,
 /// and moves from hand to hand in a register.
 #[derive(Debug)]
-struct Loan {
+pub(super) struct Loan {
     /// The place in the idle set; `None` while the connection is parked.
     slot: Option<Slot>,
     /// When the connection was parked before this loan; `None` if it was made for it.
@@ -43,19 +43,21 @@ struct Loan {
     direct: bool,
     /// Since when it has been out as a checkout, in ticks; the end of time if it is none.
     since: u64,
+    /// The tick at which it comes back, if that has been read.
+    pub(super) back_at: Option<u64>,
     /// What the connection is closed for, if it may not be used again.
     close: Option<CloseReason>,
 }
 
 impl Default for Loan {
     fn default() -> Self {
-        let since = u64::MAX;
         Self {
             slot: None,
             parked_at: None,
             connect: Duration::ZERO,
             direct: false,
-            since,
+            since: u64::MAX,
+            back_at: None,
             close: None,
         }
     }
@@ -273,7 +275,7 @@ impl Drop for Lease {
         let home = held.home.clone();
         let backend = &*home.backend;
         let hub = &backend.hub;
-        let now = hub.tick();
+        let now = held.loan.back_at.unwrap_or_else(|| hub.tick());
         let out = now.saturating_sub(held.loan.since);
         let reason = match held.loan.close {
             None if held.conn.is_reusable() => held.retires(now),

@@ -1,5 +1,6 @@
 //! What is counted, for the pool and for each server.
 
+use crate::conn::Traffic;
 use crate::event::{CloseReason, FailureCause};
 use crate::lockfree::counter::Striped;
 
@@ -95,10 +96,16 @@ impl Tally {
         self.0.add(what.place(), n);
     }
 
-    /// Adds to several counters at once.
+    /// Counts the bytes of an exchange, and how it ended, if it has.
     #[inline]
-    pub(crate) fn add_all<const K: usize>(&self, adds: [(Count, u64); K]) {
-        self.0.add_all(adds.map(|(what, n)| (what.place(), n)));
+    pub(super) fn end(&self, outcome: Option<Count>, traffic: Traffic) {
+        // What has not ended adds nothing to any counter.
+        let (outcome, one) = outcome.map_or((Count::Succeeded, 0), |outcome| (outcome, 1));
+        self.0.add_all([
+            (outcome.place(), one),
+            (Count::BytesIn.place(), traffic.read),
+            (Count::BytesOut.place(), traffic.written),
+        ]);
     }
 
     #[inline]

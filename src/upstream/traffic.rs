@@ -97,9 +97,10 @@ impl Lease {
         held.ongoing = Ongoing { began, took, read: held.conn.bytes_in(), facts };
     }
 
-    /// The request has ended: counts that, and its bytes. It has ended with the last byte that
-    /// came, and the clock is read only if one came after the head.
-    pub(crate) fn end_request(&mut self, outcome: Count) {
+    /// The request has ended: counts that, and its bytes; the tick at which it has. It has ended
+    /// with the last byte that came, and the clock is read only if one came after the head.
+    #[inline]
+    pub(crate) fn end_request(&mut self, outcome: Count) -> u64 {
         let held = self.held_mut();
         let (backend, ongoing) = (&*held.home.backend, &mut held.ongoing);
         let hub = &backend.hub;
@@ -109,18 +110,23 @@ impl Lease {
         } else {
             nanos(hub.now().saturating_duration_since(ongoing.began))
         };
-        hub.note_time();
+        let tick = hub.note_time();
         let traffic = held.conn.tell_traffic();
-        let adds =
-            [(outcome, 1), (Count::BytesIn, traffic.read), (Count::BytesOut, traffic.written)];
-        hub.tally.add_all(adds);
-        backend.tally.add_all(adds);
+        hub.tally.end(Some(outcome), traffic);
+        backend.tally.end(Some(outcome), traffic);
         if outcome != Count::Cancelled {
             hub.histograms.requests.record(took);
         }
         if let Some(facts) = ongoing.facts.take() {
             facts.tell(hub, outcome, Duration::from_nanos(took));
         }
+        tick
+    }
+
+    /// Gives the connection back, it being this tick.
+    #[inline]
+    pub(crate) fn back_at(mut self, tick: u64) {
+        self.held_mut().loan.back_at = Some(tick);
     }
 
     /// Counts the bytes so far, if they are worth it.
@@ -137,8 +143,7 @@ impl Lease {
         let (conn, backend) = self.split();
         backend.hub.note_time();
         let traffic = conn.tell_traffic();
-        let adds = [(Count::BytesIn, traffic.read), (Count::BytesOut, traffic.written)];
-        backend.hub.tally.add_all(adds);
-        backend.tally.add_all(adds);
+        backend.hub.tally.end(None, traffic);
+        backend.tally.end(None, traffic);
     }
 }

@@ -120,3 +120,35 @@ fn the_number_of_series_depends_on_the_servers_alone() {
     assert_eq!(each[1] - each[0], each[0] - before);
     assert!(each[0] - before <= 60, "{each:?}");
 }
+
+/// The names of families, and of the series of histograms, in a text of any kind.
+fn names(text: &str) -> std::collections::BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let ours = |word: &&str| ["evenkeel_", "http_client_"].iter().any(|own| word.starts_with(own));
+    words.filter(ours).collect()
+}
+
+#[test]
+fn the_dashboard_and_the_alerts_know_only_names_and_labels_that_there_are() {
+    with_seen_pool(|pool| {
+        let text = encode(pool);
+        let known = names(&text);
+        let files = [
+            include_str!("../../examples/observability/grafana.json"),
+            include_str!("../../examples/observability/alerts.yml"),
+        ];
+        for file in files {
+            let used = names(file);
+            assert!(used.len() >= 8, "{used:?}");
+            for name in used {
+                assert!(known.contains(name), "{name} is in no sample");
+            }
+            // What is summed by must be a label; `instance` is that of Prometheus.
+            for list in file.split("by (").skip(1).filter_map(|rest| rest.split(')').next()) {
+                for label in list.split(',').map(str::trim).filter(|label| *label != "instance") {
+                    assert!(text.contains(&format!("{label}=\"")), "{label} is no label");
+                }
+            }
+        }
+    });
+}

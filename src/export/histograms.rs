@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::Report;
-use super::text::{Bound, Kind, Text};
+use super::{Bound, Kind, Report, Sink};
 use crate::lockfree::histogram::Distribution;
 use crate::upstream::Distributions;
 
@@ -116,11 +115,11 @@ const FAMILIES: [Family; 6] = [
     ),
 ];
 
-pub(super) fn histograms(text: &mut Text<'_>, reports: &[Report<'_>]) -> fmt::Result {
+pub(super) fn histograms(sink: &mut dyn Sink, reports: &[Report<'_>]) -> fmt::Result {
     for (name, help, bounds, unit, values) in FAMILIES {
-        text.family(name, Kind::Histogram, help)?;
+        sink.family(name, Kind::Histogram, help)?;
         for report in reports {
-            text.histogram(report.name, bounds, values(&report.distributions), unit)?;
+            sink.histogram(report.name, bounds, values(&report.distributions), unit)?;
         }
     }
     Ok(())
