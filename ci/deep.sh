@@ -69,6 +69,12 @@ else
     skipped+=("system calls per request: strace is not installed")
 fi
 
+if command -v promtool >/dev/null && command -v prometheus >/dev/null; then
+    run "Prometheus" ci/prometheus.sh
+else
+    skipped+=("Prometheus: prometheus and promtool are not installed (Debian: prometheus)")
+fi
+
 run "lints of the benchmarks" cargo clippy --manifest-path benches/Cargo.toml -- -D warnings
 
 run "simulation: ten thousand seeds" \

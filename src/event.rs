@@ -2,11 +2,11 @@
 
 mod reason;
 
-pub use self::reason::{CloseReason, FailureCause};
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
+pub use self::reason::{CloseReason, FailureCause};
 use crate::server::ServerId;
 
 /// Something that has happened in a pool.
@@ -55,6 +55,96 @@ pub enum Event<'a> {
         /// How long it will be before the next.
         pause: Duration,
     },
+    /// A connection has been made.
+    #[non_exhaustive]
+    ConnectionOpened {
+        /// The server.
+        id: ServerId,
+        /// Its base URL.
+        url: &'a str,
+        /// How long resolving and connecting took.
+        took: Duration,
+    },
+    /// A connection has been closed. Each that was opened is, once.
+    #[non_exhaustive]
+    ConnectionClosed {
+        /// The server.
+        id: ServerId,
+        /// Its base URL.
+        url: &'a str,
+        /// Why.
+        reason: CloseReason,
+        /// How long ago it was made.
+        age: Duration,
+        /// How many requests were begun on it.
+        uses: u32,
+        /// Bytes read from it.
+        bytes_in: u64,
+        /// Bytes written to it.
+        bytes_out: u64,
+    },
+    /// A request has ended: with the end of the response's body, with an error, or since its caller
+    /// has given it up. Each that was begun is told, once, however often it was sent.
+    #[non_exhaustive]
+    RequestDone {
+        /// The method.
+        method: &'a Method,
+        /// The path, without the query.
+        path: &'a str,
+        /// The status of the response, if there was one.
+        status: Option<StatusCode>,
+        /// How it ended.
+        outcome: RequestOutcome,
+        /// The server that it was sent to last, if it was sent to any.
+        server: Option<ServerId>,
+        /// The base URL of that.
+        url: Option<&'a str>,
+        /// How often it was sent, or a connection for it tried.
+        attempts: u32,
+        /// Whether the last connection was open already.
+        reused: bool,
+        /// How long it took, from the call on.
+        duration: Duration,
+    },
+    /// A caller was turned away because too many waited.
+    #[non_exhaustive]
+    QueueFull {
+        /// The server at which it wanted to wait.
+        id: ServerId,
+        /// Its base URL.
+        url: &'a str,
+        /// Whether it had waited, and was turned away for one of a higher priority.
+        shed: bool,
+    },
+    /// A checkout has come back that was out for longer than
+    /// [`hold_warning`](crate::Config::hold_warning).
+    #[non_exhaustive]
+    CheckoutHeld {
+        /// The server.
+        id: ServerId,
+        /// Its base URL.
+        url: &'a str,
+        /// How long it was out, in whole milliseconds.
+        held: Duration,
+    },
+    /// A [shutdown](crate::Pool::shutdown) has begun: nobody is let in any more.
+    #[non_exhaustive]
+    DrainBegun {
+        /// Connections that are on loan.
+        on_loan: u64,
+        /// Callers in line who were sent away.
+        waiters_failed: u64,
+    },
+    /// What was on loan has come back, or its time is up, and it is about to be cut.
+    #[non_exhaustive]
+    DrainEnded {
+        /// Connections that came back.
+        completed: u64,
+        /// Connections that did not.
+        cut: u64,
+    },
+    /// The pool is closed: shut down, or dropped with its last handle.
+    Closed,
 }
 
 /// Why a request is sent again.
@@ -72,6 +162,18 @@ pub enum RetryReason {
     /// The server does not go along with `Expect: 100-continue`: the request is repeated without
     /// it.
     Expectation,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestOutcome {
+    /// With a status below 500 and its whole body.
+    Succeeded,
+    /// With an error, or a status of 500 or more.
+    Failed(FailureCause),
+    /// Its caller gave it up.
+    Cancelled,
 }
 
 /// Is told what happens in a pool.

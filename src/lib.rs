@@ -141,7 +141,9 @@
 //! | `rustls-no-provider` | rustls without cryptography, for a configuration with its own |
 //! | `json` | `Body::json` and `Body::from_json` |
 //! | `tower` | `Pool` is a `tower_service::Service`: the pool as a service, below tower's layers |
+//! | `metrics` | `facade::publish`: the figures of a pool for recorders of the `metrics` crate |
 //! | `serde` | `Serialize` and `Deserialize` for [`Metrics`] and [`ServerStats`] |
+//! | `tracing` | a span for each attempt, with OpenTelemetry's names, and events |
 //! | `test-util` | `rt::sim`: a virtual clock, a network in memory, an executor, for tests |
 //!
 //! They are additive: none changes what another does. Without any, bring a [`Runtime::custom`].
@@ -187,6 +189,8 @@ mod conn;
 mod error;
 #[cfg(not(evenkeel_loom))]
 mod event;
+#[cfg(not(evenkeel_loom))]
+mod export;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 #[cfg(not(evenkeel_loom))]
@@ -199,8 +203,6 @@ mod metrics;
 mod policy;
 #[cfg(not(evenkeel_loom))]
 mod pool;
-#[cfg(not(evenkeel_loom))]
-pub mod prometheus;
 #[cfg(not(evenkeel_loom))]
 mod proto;
 #[cfg(not(evenkeel_loom))]
@@ -219,6 +221,8 @@ mod tasks;
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub mod tower;
 #[cfg(not(evenkeel_loom))]
+mod trace;
+#[cfg(not(evenkeel_loom))]
 mod upstream;
 
 #[cfg(not(evenkeel_loom))]
@@ -231,13 +235,17 @@ pub use config::{TlsConfig, TlsCrypto, TlsVersion};
 #[cfg(not(evenkeel_loom))]
 pub use error::{Error, ErrorKind, Phase};
 #[cfg(not(evenkeel_loom))]
-pub use event::{CloseReason, Event, FailureCause, Observer, RetryReason};
+pub use event::{CloseReason, Event, FailureCause, Observer, RequestOutcome, RetryReason};
+#[cfg(all(feature = "metrics", not(evenkeel_loom)))]
+pub use export::facade;
+#[cfg(not(evenkeel_loom))]
+pub use export::prometheus;
 #[cfg(not(evenkeel_loom))]
 pub use lockfree::histogram::Distribution;
 #[cfg(not(evenkeel_loom))]
 pub use metrics::{
-    Destroyed, Exclusion, Explanation, Failures, Metrics, ServerReport, ServerStats, Verdict,
-    Warmed,
+    Destroyed, Exclusion, Explanation, Failures, Metrics, Rates, ServerReport, ServerStats,
+    Verdict, Warmed,
 };
 #[cfg(not(evenkeel_loom))]
 pub use pool::{
@@ -257,3 +265,5 @@ pub use server::{Proxy, Server, ServerId};
 pub use strategy::Strategy;
 #[cfg(not(evenkeel_loom))]
 pub use tasks::Driver;
+#[cfg(not(evenkeel_loom))]
+pub use upstream::Distributions;

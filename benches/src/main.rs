@@ -7,6 +7,7 @@
 //! evenkeel-bench checkout   [--threads 1,2] [--think 0] [--rounds 5] [--operations 1000000]
 //! evenkeel-bench pick       [--servers 10,100,1000,10000] [--operations 1000000] [--only STRATEGY]
 //! evenkeel-bench handshakes [--rounds 5] [--connections 500]     with the feature `tls`
+//! evenkeel-bench snapshot   [--servers 1,10,100]
 //! evenkeel-bench list
 //! ```
 //!
@@ -22,6 +23,7 @@ mod measure;
 mod options;
 mod pick;
 mod server;
+mod snapshot;
 mod table;
 #[cfg(feature = "tls")]
 mod tls;
@@ -54,11 +56,14 @@ fn main() -> ExitCode {
         "pick" => pick::compare(&Arguments::new(words)),
         #[cfg(feature = "tls")]
         "handshakes" => handshakes::compare(&Arguments::new(words)),
+        "snapshot" => snapshot::compare(&Arguments::new(words)),
         "list" => {
             ALL.iter().for_each(|client| println!("{}", client.name));
             Ok(())
         }
-        _ => Err(io::Error::other("say what to do: table, run, serve, checkout, pick or list")),
+        _ => Err(io::Error::other(
+            "say what to do: table, run, serve, checkout, pick, snapshot or list",
+        )),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

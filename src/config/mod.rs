@@ -100,6 +100,13 @@ pub struct Config {
     /// work learns the age at which they come; without, the age at which they are found closed.
     /// Default: true.
     pub learn_idle_limit: bool,
+    /// Over how much time `requests_per_second` and the like are told: see
+    /// [`Metrics::requests_per_second`](crate::Metrics::requests_per_second). Default: 10 s.
+    /// Range: 10 ms to 1 h.
+    pub metrics_interval: Duration,
+    /// How long a checkout may be out before an observer is told of it, once it comes back. In
+    /// whole milliseconds, rounded up. Default: `None`, never.
+    pub hold_warning: Option<Duration>,
     /// The most callers that may wait for one server. Beyond it a caller is refused, or, if its
     /// priority is above that of somebody who waits, takes the place of the last of the lowest.
     /// Default: 1024.
@@ -164,6 +171,8 @@ impl Default for Config {
             cleanup_interval: Duration::from_secs(60),
             watch_interval: Some(Duration::from_secs(1)),
             learn_idle_limit: true,
+            metrics_interval: Duration::from_secs(10),
+            hold_warning: None,
             max_waiters: 1024,
             handoff_grace: Duration::from_millis(50),
             max_connecting: 16,
@@ -219,6 +228,12 @@ impl Config {
                 "ewma_decay is {decay:?}, and must be between 1 ms and 1 h"
             )));
         }
+        if !(Duration::from_millis(10)..=HOUR).contains(&self.metrics_interval) {
+            let interval = self.metrics_interval;
+            return Err(refuse(format!(
+                "metrics_interval is {interval:?}, and must be between 10 ms and 1 h"
+            )));
+        }
         in_range("hash_balance_factor", self.hash_balance_factor as usize, 101, 1000)?;
         positive("expect_timeout", self.expect_timeout)?;
         if self.max_requests_per_connection == Some(0) {
@@ -227,6 +242,7 @@ impl Config {
         let optional = [
             ("max_lifetime", self.max_lifetime),
             ("watch_interval", self.watch_interval),
+            ("hold_warning", self.hold_warning),
             ("queue_timeout", self.queue_timeout),
             ("write_timeout", self.write_timeout),
             ("response_head_timeout", self.response_head_timeout),

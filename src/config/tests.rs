@@ -20,7 +20,7 @@ fn the_defaults_are_valid() {
 fn each_field_is_refused_by_name_out_of_its_range() {
     let zero = Duration::ZERO;
     type Change = fn(&mut Config, Duration);
-    let checks: [(&str, Change); 30] = [
+    let checks: [(&str, Change); 33] = [
         ("max_connections_per_server", |c, _| c.max_connections_per_server = 0),
         ("max_connections_per_server", |c, _| c.max_connections_per_server = 65_536),
         ("max_total_connections", |c, _| c.max_total_connections = 0),
@@ -34,6 +34,9 @@ fn each_field_is_refused_by_name_out_of_its_range() {
         ("connect_timeout", |c, z| c.connect_timeout = z),
         ("cleanup_interval", |c, z| c.cleanup_interval = z),
         ("handoff_grace", |c, z| c.handoff_grace = z),
+        ("metrics_interval", |c, _| c.metrics_interval = Duration::from_millis(9)),
+        ("metrics_interval", |c, _| c.metrics_interval = HOUR + Duration::from_millis(1)),
+        ("hold_warning", |c, z| c.hold_warning = Some(z)),
         ("queue_timeout", |c, z| c.queue_timeout = Some(z)),
         ("write_timeout", |c, z| c.write_timeout = Some(z)),
         ("response_head_timeout", |c, z| c.response_head_timeout = Some(z)),
@@ -76,6 +79,10 @@ fn the_ends_of_each_range_are_accepted() {
     (config.ewma_decay, config.hash_balance_factor) = (Duration::from_millis(1), 101);
     config.validate().unwrap();
     (config.ewma_decay, config.hash_balance_factor) = (HOUR, 1000);
+    config.validate().unwrap();
+    config.metrics_interval = Duration::from_millis(10);
+    config.validate().unwrap();
+    config.metrics_interval = HOUR;
     config.validate().unwrap();
     (config.max_head_size, config.max_headers) = (256, 1);
     config.validate().unwrap();

@@ -31,7 +31,7 @@ impl Buffers {
         }
     }
 
-    #[cfg(test)]
+    /// How many wait for the next borrower.
     pub(crate) fn kept(&self) -> usize {
         self.free.len()
     }

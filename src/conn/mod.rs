@@ -41,8 +41,8 @@ pub(crate) use self::tls::{Profiles, Tls};
 use self::turn::Turn;
 pub(crate) use self::upload::Upload;
 use crate::config::Steps;
+pub(crate) use crate::proto::h1::{BUFFER, Form, HeadLimits, RequestHead};
 use crate::proto::h1::{Buffer, Exchange};
-pub(crate) use crate::proto::h1::{Form, HeadLimits, RequestHead};
 use crate::rt::{Liveness, Runtime, TlsInfo, Transport};
 use crate::server::Proxy;
 

@@ -69,10 +69,15 @@ impl<T> Stripes<T> {
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.owned.iter().chain(&self.shared).map(|stripe| &**stripe)
     }
+
+    /// How much memory they take.
+    pub(super) fn bytes(&self) -> usize {
+        (self.owned.len() + self.shared.len()) * size_of::<CachePadded<T>>()
+    }
 }
 
 /// About how many threads run at a time, and so how many stripes are worth their memory.
-pub(super) fn cores() -> usize {
+pub fn cores() -> usize {
     available_parallelism().map_or(1, |cores| cores.get())
 }
 
@@ -97,22 +102,38 @@ impl<const N: usize> Striped<N> {
         Self { stripes: Stripes::new(owned, shared, || array::from_fn(|_| AtomicU64::new(0))) }
     }
 
+    /// How much memory they take.
+    pub fn bytes(&self) -> usize {
+        self.stripes.bytes()
+    }
+
     /// Adds `n` to `counter`. It wraps at 2^64.
     ///
     /// # Panics
     /// If `counter` is not below `N`.
     #[inline]
     pub fn add(&self, counter: usize, n: u64) {
+        self.add_all([(counter, n)]);
+    }
+
+    /// Adds to several counters: the thread's stripe is looked for once.
+    ///
+    /// # Panics
+    /// If a counter is not below `N`.
+    #[inline]
+    pub fn add_all<const K: usize>(&self, adds: [(usize, u64); K]) {
         match self.stripes.mine() {
-            Stripe::Owned(stripe) => {
+            Stripe::Owned(stripe) => adds.into_iter().for_each(|(counter, n)| {
                 let word = &stripe[counter];
                 // Ordering: Relaxed. A count guards no memory, and joining the writers orders it
                 // before the reader. No RMW: nobody else writes to the word while the number is
                 // ours, and what its last holder wrote we see, because the number was handed over.
                 word.store(word.load(Relaxed).wrapping_add(n), Relaxed);
-            }
-            // Ordering: Relaxed, as above; but this stripe others may write to.
-            Stripe::Shared(stripe) => drop(stripe[counter].fetch_add(n, Relaxed)),
+            }),
+            Stripe::Shared(stripe) => adds.into_iter().for_each(|(counter, n)| {
+                // Ordering: Relaxed, as above; but this stripe others may write to.
+                stripe[counter].fetch_add(n, Relaxed);
+            }),
         }
     }
 

@@ -2,11 +2,13 @@
 
 mod causes;
 mod explain;
+mod rates;
 
 use std::time::Duration;
 
 pub use self::causes::{Destroyed, Failures};
 pub use self::explain::{Exclusion, Explanation, ServerReport, Verdict};
+pub use self::rates::Rates;
 
 use crate::server::ServerId;
 
@@ -83,6 +85,14 @@ pub struct Metrics {
     /// Connections, and rights to open one, that were taken back from callers who had been woken
     /// for them and did not come within `handoff_grace`.
     pub grants_reclaimed: u64,
+    /// Requests that ended in a second, however they ended, over the last
+    /// [`metrics_interval`](crate::Config::metrics_interval): since the first tenth of it that
+    /// began within it. Over other times, see [`since`](Self::since).
+    pub requests_per_second: f64,
+    /// Bytes read in a second, likewise.
+    pub bytes_in_per_second: f64,
+    /// Bytes written in a second, likewise.
+    pub bytes_out_per_second: f64,
     /// The share of `max_total_connections` that is on loan or being opened, 0 to 1. It stays at 1
     /// while more are, because the limit has been lowered.
     pub pool_utilization: f64,
@@ -96,6 +106,13 @@ pub struct Metrics {
     pub servers: usize,
     /// Whether background work is running.
     pub background: bool,
+    /// Background tasks that are running: the driver, and the dials that were left to it.
+    pub background_tasks: usize,
+    /// About how many bytes of memory the pool takes: buffers that are lent or kept, connections,
+    /// places for them, counters and histograms. What transports and the kernel take is not in it.
+    pub memory_bytes: u64,
+    /// How long ago the pool was built.
+    pub uptime: Duration,
 }
 
 /// A snapshot of one server.

@@ -1,37 +1,99 @@
 //! What is counted of a request: its end, and that it has one.
 
+use std::borrow::BorrowMut;
 use std::time::Instant;
 
+use http::StatusCode;
+use http::request::Parts;
+
+use super::exchange::Nth;
 use crate::event::FailureCause;
-use crate::upstream::{Backend, Count, Hub};
+use crate::upstream::{Backend, Count, Facts, Hub, Lease};
 
 /// Counts a request of the pool, from its beginning to its end.
 pub(super) struct Running<'a> {
     hub: &'a Hub,
+    began: Instant,
     /// `None`: it goes on, with the response's body.
     outcome: Option<Count>,
+    /// What an observer is told; `None` without one.
+    facts: Option<Box<Facts>>,
 }
 
 impl<'a> Running<'a> {
-    pub(super) fn begin(hub: &'a Hub) -> Self {
+    #[inline]
+    pub(super) fn begin(hub: &'a Hub, parts: &Parts, began: Instant) -> Self {
         hub.tally.incr(Count::Requests);
-        Self { hub, outcome: Some(Count::Cancelled) }
+        let facts = hub.is_observed().then(|| facts_of(parts));
+        Self { hub, began, outcome: Some(Count::Cancelled), facts }
     }
 
-    pub(super) fn failed(&mut self, cause: FailureCause) {
+    /// It is about to be sent over this connection.
+    #[inline]
+    pub(super) fn tries(&mut self, lease: &Lease, nth: Nth<'_>) {
+        if let Some(facts) = &mut self.facts {
+            let backend = lease.backend();
+            facts.server = Some((backend.id, backend.server.shared_url().clone()));
+            (facts.attempts, facts.reused) = (nth.number, nth.reused);
+        }
+    }
+
+    pub(super) fn failed(&mut self, cause: FailureCause, attempts: u32) {
         self.outcome = Some(Count::Failed(cause));
+        if let Some(facts) = &mut self.facts {
+            facts.attempts = attempts;
+        }
     }
 
-    pub(super) fn goes_on(&mut self) {
+    /// The head of the response came after so many nanoseconds; it ends with the body, which the
+    /// lease brings.
+    #[inline]
+    pub(super) fn goes_on(mut self, lease: &mut Lease, took: u64, status: StatusCode) {
         self.outcome = None;
+        let mut facts = self.facts.take();
+        if let Some(facts) = &mut facts {
+            facts.status = Some(status);
+        }
+        lease.go_on(self.began, took, facts);
     }
+}
+
+#[cold]
+fn facts_of(parts: &Parts) -> Box<Facts> {
+    Box::new(Facts {
+        method: parts.method.clone(),
+        path: parts.uri.path().into(),
+        server: None,
+        status: None,
+        attempts: 0,
+        reused: false,
+    })
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome {
-            self.hub.tally.incr(outcome);
+            self.hub.end_request(self.began, outcome, self.facts.as_deref());
         }
+    }
+}
+
+/// A lease, owned or lent, whose request ends.
+pub(super) trait Ends: BorrowMut<Lease> {
+    /// Counts that. Gives the connection back, if it is owned.
+    fn end(self, outcome: Count);
+}
+
+impl Ends for Lease {
+    fn end(mut self, outcome: Count) {
+        let tick = self.end_request(outcome);
+        self.back_at(tick);
+    }
+}
+
+impl Ends for &mut Lease {
+    fn end(self, outcome: Count) {
+        self.end_request(outcome);
     }
 }
 

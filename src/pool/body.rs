@@ -1,6 +1,5 @@
 //! [`Body`]: what is sent, and what comes back.
 
-use std::borrow::BorrowMut;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::account::Ends;
 use super::exchange;
 use super::read::{collect, text};
 use super::upgraded::Upgraded;
@@ -264,7 +264,7 @@ impl fmt::Debug for LeasedBody<'_> {
 }
 
 /// A body on its way in: owns or borrows the lease.
-struct Incoming<L: BorrowMut<Lease>> {
+struct Incoming<L: Ends> {
     /// `None` once the body is over.
     lease: Option<L>,
     /// The response's status was good.
@@ -284,7 +284,7 @@ enum Ended {
     GivenUp,
 }
 
-impl<L: BorrowMut<Lease>> Incoming<L> {
+impl<L: Ends> Incoming<L> {
     /// `None` if there is nothing more to come.
     fn new(lease: L, ok: bool, attempts: u32) -> Option<Self> {
         let mut incoming = Self { lease: Some(lease), ok, attempts };
@@ -330,8 +330,8 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
 
     /// The body is over: counts, and gives the connection back.
     fn finish(&mut self, how: Ended) {
-        if let Some(mut lease) = self.lease.take() {
-            lease.borrow_mut().end_request(match how {
+        if let Some(lease) = self.lease.take() {
+            lease.end(match how {
                 Ended::Whole if self.ok => Count::Succeeded,
                 Ended::Whole => Count::Failed(FailureCause::Status),
                 Ended::Failed(cause) => Count::Failed(cause),
@@ -352,7 +352,7 @@ impl<L: BorrowMut<Lease>> Incoming<L> {
     }
 }
 
-impl<L: BorrowMut<Lease>> Drop for Incoming<L> {
+impl<L: Ends> Drop for Incoming<L> {
     fn drop(&mut self) {
         if let Some(lease) = &mut self.lease {
             // What came of it was enough for the caller if this was all but the last of it. Whether

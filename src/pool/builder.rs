@@ -180,6 +180,8 @@ impl Builder {
         cleanup_interval: Duration,
         /// See [`Config::learn_idle_limit`]. Default: true.
         learn_idle_limit: bool,
+        /// See [`Config::metrics_interval`]. Default: 10 s.
+        metrics_interval: Duration,
         /// See [`Config::max_waiters`]. Default: 1024.
         max_waiters: usize,
         /// See [`Config::handoff_grace`]. Default: 50 ms.
@@ -211,6 +213,8 @@ impl Builder {
         max_lifetime,
         /// See [`Config::watch_interval`]. Default: 1 s; `None` switches it off.
         watch_interval,
+        /// See [`Config::hold_warning`]. Default: none.
+        hold_warning,
         /// See [`Config::queue_timeout`]. Default: none.
         queue_timeout,
         /// See [`Config::write_timeout`]. Default: none.

@@ -45,21 +45,25 @@ pub struct ConnectionInfo {
 
 pub(super) async fn checkout(directory: &Directory, select: &Select) -> Result<Checkout, Error> {
     // The look is no part of the future: what is looked for need not be moved with it.
-    let pick = match first_look(directory, &wish(directory, select, &mut Vec::new()))? {
-        Look::Hit(lease) => return Ok(Checkout { lease }),
+    let mut nobody = Vec::new();
+    let wanted = wish(directory, select, &mut nobody);
+    let pick = match first_look(directory, &wanted)? {
+        Look::Hit(lease) => return Ok(Checkout { lease: lease.held_since(wanted.tick) }),
         Look::Miss(pick) => pick,
     };
     let on = async move {
         let mut tried = Vec::new();
         acquire_from(directory, wish(directory, select, &mut tried), pick).await
     };
-    Box::pin(on).await.map(|lease| Checkout { lease })
+    let lease = Box::pin(on).await?;
+    let tick = directory.hub.tick();
+    Ok(Checkout { lease: lease.held_since(tick) })
 }
 
 pub(super) fn try_checkout(directory: &Directory, select: &Select) -> Option<Checkout> {
     let mut tried = Vec::new();
     let wish = Wish { may_dial: false, ..wish(directory, select, &mut tried) };
-    try_acquire(directory, &wish).map(|lease| Checkout { lease })
+    try_acquire(directory, &wish).map(|lease| Checkout { lease: lease.held_since(wish.tick) })
 }
 
 pub(super) fn wish<'a>(
@@ -221,18 +225,21 @@ impl Checkout {
             Err(error) => return Err(error.with_request(parts)),
         };
         let reused = self.lease.conn_ref().uses() > 0;
-        let mut running = Running::begin(&directory.hub);
+        let mut running = Running::begin(&directory.hub, &parts, plan.now);
         let nth = Nth { number: 1, reused, headers: &parts.headers };
-        match exchange::exchange(&mut self.lease, &parts, &plan, &mut upload, nth).await {
+        running.tries(&self.lease, nth);
+        let (result, took) =
+            exchange::exchange(&mut self.lease, &parts, &plan, &mut upload, nth).await;
+        match result {
             Ok(head) => {
-                running.goes_on();
+                running.goes_on(&mut self.lease, took, head.status());
                 Ok(head)
             }
             Err(error) => {
                 if error.is_broken() {
                     self.lease.mark_broken();
                 }
-                running.failed(exchange::cause(&error, reused));
+                running.failed(exchange::cause(&error, reused), 1);
                 let unseen = !error.sent;
                 let error = exchange::failed(&self.lease, error, unseen).after_attempts(1);
                 Err(if upload.is_taken() { error } else { error.with_request(parts) })

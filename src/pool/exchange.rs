@@ -16,7 +16,8 @@ use crate::policy::backoff::retry_after;
 use crate::proto::h1::ProtocolError;
 use crate::select::{self, Select};
 use crate::server::{Server, ServerId, redact};
-use crate::upstream::{Directory, Hub, Lease, Outcome, Wish};
+use crate::trace;
+use crate::upstream::{Backend, Directory, Hub, Lease, Outcome, Wish, nanos};
 
 /// How a response came about: found in the extensions of each response of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub(super) struct Plan<'a> {
     pub(super) server: Option<ServerId>,
     select: &'a Select,
     /// When it began, by the clock and in ticks.
-    now: Instant,
+    pub(super) now: Instant,
     pub(super) tick: u64,
     timeout: Option<Duration>,
     deadline: Option<Instant>,
@@ -210,7 +211,8 @@ pub(super) struct Nth<'a> {
     pub(super) headers: &'a HeaderMap,
 }
 
-/// Sends the request over the connection, and reads the response's head.
+/// Sends the request over the connection, and reads the response's head: it, and how many
+/// nanoseconds after the call it came.
 ///
 /// If this future is dropped, the server's count of requests balances, and the connection is
 /// closed by its lease.
@@ -220,7 +222,7 @@ pub(super) async fn exchange<B>(
     plan: &Plan<'_>,
     upload: &mut Upload<'_, B>,
     attempt: Nth<'_>,
-) -> Result<Response<()>, ExchangeError>
+) -> (Result<Response<()>, ExchangeError>, u64)
 where
     B: http_body::Body,
     B::Error: Into<BoxError>,
@@ -231,36 +233,21 @@ where
     let since = if direct { plan.now } else { lease.backend().hub.now() };
     let connect = lease.connect_time();
     let (conn, backend) = lease.split();
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2
-    //# If the target URI includes an authority component, then a client MUST send a field value
-    //# for Host that is identical to that authority component, excluding any userinfo
-    //# subcomponent and its "@" delimiter
-    let (form, authority) = match (plan.form, named(&parts.uri)) {
-        (form @ Form::Authority, named) => (form, named.unwrap_or_default()),
-        (form @ Form::Absolute { .. }, Some(named)) => (form, named),
-        (Form::Absolute { .. }, None) => {
-            (Form::Absolute { https: backend.server.is_https() }, backend.server.authority())
-        }
-        // Either the URI has none, or it is that of the server.
-        (form @ Form::Origin, _) => (form, backend.server.authority()),
-    };
-    let head = RequestHead {
-        method: &parts.method,
-        form,
-        base_path: if plan.verbatim { "" } else { backend.server.base_path() },
-        path,
-        authority,
-        headers: attempt.headers,
-    };
+    let head = head_of(parts, plan, backend, attempt.headers);
     let mut sending = Sending::begin(backend, since);
-    let mut result = conn.exchange(&head, upload, plan.deadline, plan.steps.clone()).await;
+    let span = trace::Attempt::new(parts, &backend.server, attempt.number);
+    let request = conn.exchange(&head, upload, plan.deadline, plan.steps.clone());
+    let mut result = span.around(request).await;
     let now = backend.hub.now();
     let took = now.saturating_duration_since(since);
+    let mut whole = took;
     match &mut result {
         Ok(response) => {
             sending.goes_on();
-            backend.response_time.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+            span.answered(response.status().as_u16());
+            backend.response_time.record(nanos(took));
+            backend.hub.histograms.heads.record(nanos(took));
+            whole = if direct { took } else { now.saturating_duration_since(plan.now) };
             backend.note(now, took, answer(response));
             let queue = match direct {
                 true => Duration::ZERO,
@@ -276,13 +263,46 @@ where
             drop(response.extensions_mut().insert(info));
         }
         Err(error) => {
-            sending.failed(cause(error, attempt.reused));
+            let cause = cause(error, attempt.reused);
+            sending.failed(cause);
+            span.failed(cause);
             if let Some(outcome) = failure(error, attempt.reused) {
                 backend.note(now, took, outcome);
             }
         }
     }
-    result
+    (result, nanos(whole))
+}
+
+/// What is sent ahead of the body.
+fn head_of<'h>(
+    parts: &'h Parts,
+    plan: &Plan<'_>,
+    backend: &'h Backend,
+    headers: &'h HeaderMap,
+) -> RequestHead<'h> {
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    //= https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+    //# If the target URI includes an authority component, then a client MUST send a field value
+    //# for Host that is identical to that authority component, excluding any userinfo
+    //# subcomponent and its "@" delimiter
+    let (form, authority) = match (plan.form, named(&parts.uri)) {
+        (form @ Form::Authority, named) => (form, named.unwrap_or_default()),
+        (form @ Form::Absolute { .. }, Some(named)) => (form, named),
+        (Form::Absolute { .. }, None) => {
+            (Form::Absolute { https: backend.server.is_https() }, backend.server.authority())
+        }
+        // Either the URI has none, or it is that of the server.
+        (form @ Form::Origin, _) => (form, backend.server.authority()),
+    };
+    RequestHead {
+        method: &parts.method,
+        form,
+        base_path: if plan.verbatim { "" } else { backend.server.base_path() },
+        path,
+        authority,
+        headers,
+    }
 }
 
 /// What a response says about its server.

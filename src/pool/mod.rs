@@ -33,7 +33,7 @@ use crate::lockfree::histogram::Distribution;
 use crate::metrics::{Explanation, Metrics, ServerStats};
 use crate::select::Select;
 use crate::server::{Server, ServerId, redact};
-use crate::upstream::Directory;
+use crate::upstream::{Directory, Distributions};
 
 /// A pool of connections to a set of servers. Cloning it is cheap, and shares it.
 ///
@@ -279,7 +279,26 @@ impl Pool {
     /// # }
     /// ```
     pub fn wait_times(&self) -> Distribution {
-        self.inner.directory.hub.waits.snapshot()
+        self.inner.directory.hub.histograms.waits.snapshot()
+    }
+
+    /// How long the steps of requests took, and what became of connections, by quantiles: since the
+    /// start, or since [an earlier look](Distributions::since).
+    ///
+    /// ```
+    /// # use evenkeel::Pool;
+    /// # let pool = Pool::builder().build()?;
+    /// let before = pool.distributions();
+    /// // ... some minutes later:
+    /// let lately = pool.distributions().since(&before);
+    /// let requests = lately.request;
+    /// if let (Some(p50), Some(p99)) = (requests.quantile(0.5), requests.quantile(0.99)) {
+    ///     println!("{} requests, median {p50} ns, p99 {p99} ns", requests.count());
+    /// }
+    /// # Ok::<(), evenkeel::Error>(())
+    /// ```
+    pub fn distributions(&self) -> Distributions {
+        self.inner.directory.hub.histograms.snapshot()
     }
 
     /// What each server has done and is doing, in the order in which they were added.

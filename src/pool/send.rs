@@ -11,6 +11,7 @@ use super::tries::{self, Last, Tries};
 use crate::conn::{ExchangeError, Upload};
 use crate::error::{BoxError, Error};
 use crate::event::FailureCause;
+use crate::trace;
 use crate::upstream::{Directory, acquire};
 
 /// Sends a request: see [`Pool::send`](crate::Pool::send).
@@ -31,7 +32,7 @@ where
     let hub = &*directory.hub;
     hub.budget.deposit(plan.tick);
     let mut upload = Upload::new(body);
-    let mut running = Running::begin(hub);
+    let mut running = Running::begin(hub, &parts, plan.now);
     let mut tries = Tries::default();
     loop {
         let mut lease = match acquire(directory, tries.wish(&plan, hub)).await {
@@ -42,14 +43,17 @@ where
                     continue;
                 }
                 let safe = error.is_retry_safe() && !tries.were_seen();
-                running.failed(FailureCause::of(&error));
+                let cause = FailureCause::of(&error);
+                running.failed(cause, tries.count());
+                trace::unsent(&parts, cause);
                 let error = error.after_attempts(tries.count()).retry_safe(safe);
                 return Err(if upload.is_taken() { error } else { error.with_request(parts) });
             }
         };
         let nth = tries.nth(&lease, &parts);
         let (number, reused) = (nth.number, nth.reused);
-        let result = exchange::exchange(&mut lease, &parts, &plan, &mut upload, nth).await;
+        running.tries(&lease, nth);
+        let (result, took) = exchange::exchange(&mut lease, &parts, &plan, &mut upload, nth).await;
         if !is_good(&result) {
             let replayable = upload.is_replayable();
             let last = Last { parts: &parts, result: &result, lease: &lease, replayable };
@@ -64,7 +68,7 @@ where
         }
         return match result {
             Ok(head) => {
-                running.goes_on();
+                running.goes_on(&mut lease, took, head.status());
                 let ok = !head.status().is_server_error();
                 Ok(head.map(|()| Body::incoming(lease, ok, number)))
             }
@@ -73,7 +77,7 @@ where
                 if error.is_broken() {
                     lease.mark_broken();
                 }
-                running.failed(exchange::cause(&error, reused));
+                running.failed(exchange::cause(&error, reused), number);
                 let error = exchange::failed(&lease, error, unseen).after_attempts(number);
                 Err(if upload.is_taken() { error } else { error.with_request(parts) })
             }

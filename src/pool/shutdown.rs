@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::Inner;
+use crate::event::Event;
 use crate::lockfree::lifecycle::State;
 use crate::lockfree::settle;
 use crate::rt::{Background, Sleep};
@@ -43,7 +44,16 @@ impl Inner {
     pub(super) async fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let hub = &self.directory.hub;
         let deadline = hub.now().checked_add(grace);
-        self.draining.get_or_init(|| begin(&self.directory));
+        // Told outside of the cell: the observer may come back here.
+        let mut begins = false;
+        let begun = self.draining.get_or_init(|| {
+            begins = true;
+            begin(&self.directory)
+        });
+        if begins {
+            let Begun { on_loan, waiters_failed, .. } = *begun;
+            hub.tell(|| Event::DrainBegun { on_loan, waiters_failed });
+        }
 
         let timer = hub.runtime().timer();
         let mut sleep = deadline.map(|deadline| timer.sleep_until(deadline));
@@ -69,7 +79,16 @@ impl Inner {
             }
         })
         .await;
-        let report = self.report.get_or_init(|| self.report()).clone();
+        let mut ends = false;
+        let report = self.report.get_or_init(|| {
+            ends = true;
+            self.report()
+        });
+        if ends {
+            let ShutdownReport { completed, cut, .. } = *report;
+            hub.tell(|| Event::DrainEnded { completed, cut });
+        }
+        let report = report.clone();
         cut(&self.directory);
         report
     }
@@ -134,7 +153,7 @@ fn cut(directory: &Directory) {
 /// Closes the pool at once. What is on loan ends by itself, as long as its time lasts.
 pub(super) fn close(directory: &Directory) {
     let hub = &directory.hub;
-    hub.lifecycle.close();
+    let closes = hub.lifecycle.close();
     hub.driver.wake();
     hub.conns.names.abandon();
     for backend in directory.servers() {
@@ -143,5 +162,8 @@ pub(super) fn close(directory: &Directory) {
     // Servers that stand in line for a permit would keep themselves, and us, alive.
     while let Some((backend, need)) = hub.total.pop() {
         drop((backend, need));
+    }
+    if closes {
+        hub.tell(|| Event::Closed);
     }
 }

@@ -139,6 +139,7 @@ impl<'a> Work<'a> {
             }
             // Dropping one closes its socket and gives its permit back.
             self.errands.retain(|errand| errand.until > now);
+            self.tell_left();
             if self.hub.next_look().is_some_and(|at| at <= self.hub.tick()) {
                 self.directory.upgrade().iter().for_each(|directory| reclaim::look(directory));
             }
@@ -184,6 +185,13 @@ impl<'a> Work<'a> {
             self.errands.push(Errand { future, until: self.hub.now() + DIAL_GRACE });
         }
         self.errands.retain_mut(|errand| errand.future.as_mut().poll(cx).is_pending());
+        self.tell_left();
+    }
+
+    /// Tells how many dials are left to us.
+    fn tell_left(&self) {
+        // Ordering: Relaxed. It is only told.
+        self.hub.left.store(self.errands.len(), Ordering::Relaxed);
     }
 
     fn next(&self) -> Instant {
@@ -198,6 +206,7 @@ impl Drop for Work<'_> {
     fn drop(&mut self) {
         self.errands.clear();
         self.keeper = Keeper::default();
+        self.tell_left();
         self.hub.undriven();
         if self.hub.lifecycle.is_open() {
             self.directory.upgrade().iter().for_each(|known| reclaim::leave_to_waiters(known));

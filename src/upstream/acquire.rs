@@ -9,6 +9,7 @@ use super::back_off::Pause;
 use super::backend::Backend;
 use super::dialling::{Dialling, dial_failed};
 use super::directory::{Directory, closed};
+use super::distributions::nanos;
 use super::lease::Lease;
 use super::limit::Limit;
 use super::pick::{Nobody, Pick};
@@ -245,11 +246,13 @@ impl Missed {
             Self::Closed => closed(),
             Self::Full => {
                 backend.hub.count(backend, Count::QueueFull);
+                backend.tell_full(false);
                 queue_full(backend)
             }
             Self::Shed => {
                 backend.hub.count(backend, Count::QueueFull);
                 backend.hub.count(backend, Count::Shed);
+                backend.tell_full(true);
                 shed(backend)
             }
             Self::Timeout => queue_timeout(backend),
@@ -319,11 +322,11 @@ impl Drop for Told {
 fn record_wait(backend: &Backend, since: Instant) {
     let hub = &backend.hub;
     let waited = hub.now().saturating_duration_since(since);
-    let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+    let nanos = nanos(waited);
     hub.count(backend, Count::Waits);
     hub.tally.add(Count::WaitNanos, nanos);
     hub.longest_wait.record(nanos);
-    hub.waits.record(nanos);
+    hub.histograms.waits.record(nanos);
 }
 
 fn refusal(nobody: Nobody, wish: &Wish<'_>) -> Error {

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::back_off::{BackOff, Failure, Pause};
 use super::directory::Directory;
+use super::held::Held;
 use super::hub::Hub;
-use super::lease::{self, Held};
+use super::lease;
 use super::outcome::Outcome;
 use super::tally::{Count, Tally};
 use crate::balance::{Latency, Load};
@@ -160,6 +161,17 @@ impl Backend {
     pub(crate) fn note_ending(&self, count: usize) {
         // Ordering: as above.
         self.ending.store(count, Ordering::Relaxed);
+    }
+
+    /// Tells of a caller who was turned away.
+    pub(super) fn tell_full(&self, shed: bool) {
+        self.hub.tell(|| Event::QueueFull { id: self.id, url: self.server.url(), shed });
+    }
+
+    /// Tells of a checkout that was out for so long.
+    #[cold]
+    pub(super) fn tell_held(&self, held: Duration) {
+        self.hub.tell(|| Event::CheckoutHeld { id: self.id, url: self.server.url(), held });
     }
 
     /// The servers beside this one; `None` once the pool has gone.

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::acquire::{Missed, Told, Wish};
 use super::backend::Backend;
+use super::distributions::nanos;
 use super::lease::Lease;
 use super::tally::Count;
 use crate::config::FOREVER;
 use crate::conn::{DialError, DialErrorKind, Setting, dial};
 use crate::error::{Error, ErrorKind};
+use crate::event::Event;
 use crate::lockfree::hint::thread_hint;
 use crate::lockfree::settle::Site;
 use crate::lockfree::ticket::{Granted, Permit, Ticket};
@@ -106,9 +108,10 @@ pub(super) fn open(
         match secured(&backend, dialled, limit).await {
             Ok(transport) => {
                 let slot = opening.permit.connected(thread_hint());
-                opening.outcome = Count::Created;
                 backend.dial_succeeded(began);
-                Ok(Opened { lease: Lease::born(backend, transport, slot, began), opening })
+                let lease = Lease::born(backend, transport, slot, began);
+                opening.is_made(lease.connect_time());
+                Ok(Opened { lease, opening })
             }
             Err(error) => {
                 opening.outcome = Count::DialErrors;
@@ -147,6 +150,14 @@ impl Opening {
         backend.hub.dialling();
         let told = Told(backend.clone());
         Self { permit, _told: told, backend, outcome: Count::DialsCancelled }
+    }
+
+    /// There is a connection.
+    fn is_made(&mut self, took: Duration) {
+        self.outcome = Count::Created;
+        let (hub, id, url) = (&self.backend.hub, self.backend.id, self.backend.server.url());
+        hub.histograms.connects.record(nanos(took));
+        hub.tell(|| Event::ConnectionOpened { id, url, took });
     }
 }
 

@@ -5,15 +5,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::backend::Backend;
+use super::distributions::Histograms;
 use super::tally::{Count, Tally};
 use super::watch::Stirred;
+use super::window::{Passed, Window};
 use crate::config::{Config, Limits, RetryBudget};
 use crate::conn::{ConnShared, Profiles};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::lockfree::budget::{Budget, Terms};
 use crate::lockfree::counter::Max;
-use crate::lockfree::histogram::Histogram;
 use crate::lockfree::lifecycle::Lifecycle;
 use crate::lockfree::peak_ewma::TICK;
 use crate::lockfree::snapshot::Snapshot;
@@ -21,6 +22,7 @@ use crate::lockfree::total::Total;
 use crate::policy::reuse::{self, IdleLimits};
 use crate::rt::{BoxFuture, Runtime};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Ordering, Queue, TaskCell};
+use crate::trace;
 
 /// The limits, the clock, the counters and the end of a pool. It knows no server.
 pub(crate) struct Hub {
@@ -42,8 +44,12 @@ pub(crate) struct Hub {
     observer: Option<Arc<dyn Observer>>,
     pub(crate) tally: Tally,
     pub(crate) longest_wait: Max,
-    /// Of those who waited, in nanoseconds.
-    pub(crate) waits: Histogram,
+    pub(crate) histograms: Histograms,
+    window: Window,
+    /// For so many ticks a checkout may be out without being told of.
+    pub(super) hold_warning: u64,
+    /// Dials that are left to the driver.
+    pub(crate) left: AtomicUsize,
     /// How many requests may be sent again.
     pub(crate) budget: Budget,
     /// The zero of the ticks: by the coarse clock, if the timer has one, else by the precise one.
@@ -95,7 +101,10 @@ impl Hub {
             observer,
             tally: Tally::new(),
             longest_wait: Max::new(),
-            waits: Histogram::new(),
+            histograms: Histograms::new(),
+            window: Window::new(ticks(config.metrics_interval)),
+            hold_warning: config.hold_warning.map_or(u64::MAX, ticks),
+            left: AtomicUsize::new(0),
             budget: Budget::new(terms_of(&config.retry_budget)),
             first_tick: conns.runtime.timer().coarse_millis().unwrap_or(0),
             start: conns.runtime.timer().now(),
@@ -201,6 +210,30 @@ impl Hub {
         tick
     }
 
+    /// How long the pool has been there.
+    pub(super) fn uptime(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.start)
+    }
+
+    /// Something is about to be counted of which it is told how much there was of late. The tick.
+    #[inline]
+    pub(super) fn note_time(&self) -> u64 {
+        let tick = self.tick();
+        self.window.note(tick, &self.tally);
+        tick
+    }
+
+    /// What has passed of late, and in how many ticks.
+    pub(super) fn passed(&self) -> (Passed, u64) {
+        self.window.passed(self.tick(), &self.tally)
+    }
+
+    /// Whether anybody is told what happens.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        self.observer.is_some()
+    }
+
     /// Counts for the pool and for the server.
     #[inline]
     pub(crate) fn count(&self, backend: &Backend, what: Count) {
@@ -211,12 +244,20 @@ impl Hub {
     /// Tells the observer, if there is one. Not under a pin, nor while a line is owned: it may take
     /// its time, and call the pool.
     pub(crate) fn tell<'a>(&self, event: impl FnOnce() -> Event<'a>) {
-        let Some(observer) = &self.observer else {
+        let is_traced = trace::is_on();
+        if self.observer.is_none() && !is_traced {
             return;
-        };
+        }
         let event = event();
-        // Its panics are not those of the request that it was told about.
-        drop(catch_unwind(AssertUnwindSafe(|| observer.observe(&event))));
+        // Their panics are not those of the request that they were told about.
+        drop(catch_unwind(AssertUnwindSafe(|| {
+            if let Some(observer) = &self.observer {
+                observer.observe(&event);
+            }
+        })));
+        if is_traced {
+            drop(catch_unwind(AssertUnwindSafe(|| trace::event(&event))));
+        }
     }
 
     /// What to do before the first dial.

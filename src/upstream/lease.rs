@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backend::Backend;
+use super::held::{Held, Home, Loan};
 use super::hub::Hub;
 use super::tally::Count;
+use super::traffic::{Ongoing, dispose};
 use crate::conn::{Conn, Watched};
 pub(crate) use crate::event::CloseReason;
 use crate::lockfree::idle::{Parked, Slot};
@@ -14,40 +16,6 @@ use crate::lockfree::settle;
 use crate::lockfree::ticket::Permit;
 use crate::policy::reuse;
 use crate::rt::{Liveness, Transport};
-
-/// A connection and its home.
-pub(crate) struct Held {
-    pub(super) conn: Conn,
-    /// The connection's own pointer to its server. It is cloned on each way back, since nothing
-    /// else keeps the server alive once the connection is parked; being the connection's alone, its
-    /// count is not shared between threads as the server's own would be.
-    home: Arc<Home>,
-    /// The tick at which it is too old.
-    pub(super) ends_at: u64,
-    loan: Loan,
-}
-
-/// What is known of the current loan. It lies with the connection, so that a lease is a pointer,
-/// and moves from hand to hand in a register.
-#[derive(Debug, Default)]
-struct Loan {
-    /// The place in the idle set; `None` while the connection is parked.
-    slot: Option<Slot>,
-    /// When the connection was parked before this loan; `None` if it was made for it.
-    parked_at: Option<u64>,
-    /// How long it took to make, if it was made for this loan.
-    connect: Duration,
-    /// It was idle, and nobody had to wait for it.
-    direct: bool,
-    /// The connection is to be retired after it, and is counted so.
-    last: bool,
-    /// What the connection is closed for, if it may not be used again.
-    close: Option<CloseReason>,
-}
-
-struct Home {
-    backend: Arc<Backend>,
-}
 
 /// A connection on loan. Dropping it gives the connection back: to the first in line, to the idle
 /// set, or, if it cannot be used again, by closing it.
@@ -74,7 +42,9 @@ impl Lease {
         }
         let loan = Loan { slot: Some(slot), connect, ..Loan::default() };
         let ends_at = hub.end_of_life();
-        let held = Box::new(Held { conn, home: Arc::new(Home { backend }), ends_at, loan });
+        let ongoing = Ongoing { began: now, took: 0, read: 0, facts: None };
+        let held =
+            Box::new(Held { conn, home: Arc::new(Home { backend }), ends_at, loan, ongoing });
         Self { held: Some(held) }
     }
 
@@ -147,15 +117,13 @@ impl Lease {
     /// Closes the connection, and keeps its permits for a new one. `None` if as many are being
     /// opened as may; then the permits are given back.
     pub(super) fn renew(mut self) -> Option<Permit<Backend>> {
-        self.count_bytes();
         let mut held = self.held.take()?;
         let slot = held.loan.slot.take()?;
         let home = held.home.clone();
         if held.loan.last {
             home.backend.end_last();
         }
-        drop(held);
-        home.backend.hub.count(&home.backend, Count::Closed(CloseReason::Broken));
+        dispose(&home.backend, held, CloseReason::Broken);
         let permit = settle::renew(&*home.backend, slot);
         home.backend.hub.after_close();
         permit
@@ -259,19 +227,26 @@ impl Lease {
         self.held_mut().loan.close = Some(reason);
     }
 
+    /// It is a checkout since this tick, and is told of if it is out for too long.
+    #[inline]
+    pub(crate) fn held_since(mut self, tick: u64) -> Self {
+        self.held_mut().loan.since = tick;
+        self
+    }
+
     /// What the connection is closed for if it turns out not to be reusable.
     pub(crate) fn mark_broken(&mut self) {
         self.held_mut().loan.close = Some(CloseReason::Broken);
     }
 
-    fn held(&self) -> &Held {
+    pub(super) fn held(&self) -> &Held {
         match &self.held {
             Some(held) => held,
             None => unreachable!("a lease is emptied only by its drop"),
         }
     }
 
-    fn held_mut(&mut self) -> &mut Held {
+    pub(super) fn held_mut(&mut self) -> &mut Held {
         match &mut self.held {
             Some(held) => held,
             None => unreachable!("a lease is emptied only by its drop"),
@@ -279,26 +254,10 @@ impl Lease {
     }
 }
 
-impl Held {
-    /// Whether it has carried as many requests as it may.
-    fn is_spent(&self) -> bool {
-        let most = self.home.backend.hub.config.max_requests_per_connection;
-        most.is_some_and(|most| self.conn.uses() >= most)
-    }
-
-    /// Why a good connection is not to be used again, it being `now` in ticks.
-    fn retires(&self, now: u64) -> Option<CloseReason> {
-        if now >= self.ends_at {
-            return Some(CloseReason::Lifetime);
-        }
-        self.is_spent().then_some(CloseReason::MaxRequests)
-    }
-}
-
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.held.is_some() {
-            self.count_bytes();
+        if self.held.as_ref().is_some_and(|held| held.conn.untold_traffic().total() > 0) {
+            self.count_rest();
         }
         let Some(mut held) = self.held.take() else {
             return;
@@ -312,7 +271,8 @@ impl Drop for Lease {
         if held.loan.last {
             backend.end_last();
         }
-        let now = hub.tick();
+        let now = held.loan.back_at.unwrap_or_else(|| hub.tick());
+        let out = now.saturating_sub(held.loan.since);
         let reason = match held.loan.close {
             None if held.conn.is_reusable() => held.retires(now),
             // Whatever its holder made of that.
@@ -328,6 +288,9 @@ impl Drop for Lease {
                 trim(backend, hub);
             }
         }
+        if out >= hub.hold_warning {
+            backend.tell_held(Duration::from_millis(out));
+        }
         hub.after_close();
     }
 }
@@ -339,17 +302,15 @@ fn close(backend: &Backend, mut held: Box<Held>, slot: Slot, reason: CloseReason
         held.conn.abort();
     }
     // The socket is closed before its permit is given to anybody.
-    drop(held);
-    backend.hub.count(backend, Count::Closed(reason));
+    dispose(backend, held, reason);
     settle::close(backend, slot);
     backend.hub.keep_floor();
 }
 
 /// Closes a connection that was counted as parked. Its permits are the caller's business.
 pub(super) fn dispose_parked(backend: &Backend, held: Box<Held>, reason: CloseReason) {
-    drop(held);
     backend.hub.tally.add(Count::Unparked, 1);
-    backend.hub.count(backend, Count::Closed(reason));
+    dispose(backend, held, reason);
     backend.hub.keep_floor();
 }
 
@@ -370,12 +331,6 @@ fn trim(backend: &Backend, hub: &Hub) {
         // If another thread was faster, there is one less; or it is in use, and the look above
         // says so.
         backend.close_idle_if(seen, CloseReason::IdleCap);
-    }
-}
-
-impl fmt::Debug for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("conn", &self.conn).finish_non_exhaustive()
     }
 }
 

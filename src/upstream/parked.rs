@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::backend::Backend;
-use super::lease::{CloseReason, Held, dispose_parked};
+use super::held::Held;
+use super::lease::{CloseReason, dispose_parked};
 use crate::conn::Watched;
 use crate::lockfree::idle::Candidate;
 use crate::lockfree::settle;

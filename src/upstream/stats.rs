@@ -1,11 +1,15 @@
 //! Reads the counters and gates into snapshots.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::backend::Backend;
 use super::directory::Directory;
+use super::held::Held;
+use super::hub::Hub;
 use super::roster::Entry;
 use super::tally::{Count, Counted};
+use crate::conn::BUFFER;
 use crate::metrics::{Destroyed, Failures, Metrics, ServerStats};
 use crate::sync::Ordering;
 
@@ -25,6 +29,13 @@ impl Directory {
         #[expect(clippy::cast_precision_loss, reason = "both are far below 2^52")]
         let utilization = ((active + connecting) as f64 / f64::from(hub.total.limit())).min(1.0);
         let failures = failures(&counted);
+        let now = hub.now();
+        let (passed, millis) = hub.passed();
+        #[expect(clippy::cast_precision_loss, reason = "a share of 2^52 is none")]
+        let per_second = |passed: u64| passed as f64 * 1e3 / millis.max(1) as f64;
+        // Ordering: Acquire, as the driver's callers do; here it is only told. Relaxed: so is this.
+        let background = hub.driven.load(Ordering::Acquire);
+        let left = hub.left.load(Ordering::Relaxed);
         Metrics {
             total_connections: total,
             active_connections: active,
@@ -54,6 +65,9 @@ impl Directory {
             queue_full: counted.of(Count::QueueFull),
             shed: counted.of(Count::Shed),
             grants_reclaimed: counted.of(Count::Reclaimed),
+            requests_per_second: per_second(passed.requests),
+            bytes_in_per_second: per_second(passed.bytes_in),
+            bytes_out_per_second: per_second(passed.bytes_out),
             pool_utilization: utilization,
             average_response_time: average(&servers),
             average_wait_time: Duration::from_nanos(
@@ -61,8 +75,10 @@ impl Directory {
             ),
             max_wait_time: Duration::from_nanos(hub.longest_wait.get()),
             servers: servers.len(),
-            // Ordering: Acquire, as the driver's callers do; here it is only told.
-            background: hub.driven.load(Ordering::Acquire),
+            background,
+            background_tasks: usize::from(background) + left,
+            memory_bytes: memory(hub, &servers, total, in_flight(&counted)) as u64,
+            uptime: hub.uptime(now),
         }
     }
 
@@ -70,6 +86,22 @@ impl Directory {
         let entries = self.roster.with(|roster| roster.entries().clone());
         entries.iter().map(stats).collect()
     }
+}
+
+/// About how much memory there is in all of it.
+fn memory(hub: &Hub, servers: &[Arc<Backend>], open: u64, in_flight: u64) -> usize {
+    /// Cells and a server's record, as ARCHITECTURE.md has them.
+    const CELL: usize = 1_120 / 62 + 16;
+    const SERVER: usize = 1024;
+    let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    let buffers = hub.conns.buffers.kept().saturating_add(count(in_flight));
+    let of_server =
+        |server: &Arc<Backend>| SERVER + server.tally.bytes() + server.gate.idle.cells() * CELL;
+    buffers * BUFFER
+        + count(open) * size_of::<Held>()
+        + servers.iter().map(of_server).sum::<usize>()
+        + hub.tally.bytes()
+        + hub.histograms.bytes()
 }
 
 fn stats(entry: &Entry) -> ServerStats {
@@ -121,7 +153,7 @@ fn failures(counted: &Counted) -> Failures {
 }
 
 /// The servers' averages, each as heavy as its share of the requests.
-fn average(servers: &[std::sync::Arc<Backend>]) -> Duration {
+fn average(servers: &[Arc<Backend>]) -> Duration {
     let (mut nanos, mut weight) = (0_u128, 0_u128);
     for server in servers {
         if let Some(average) = server.response_time.value() {

@@ -1,5 +1,6 @@
 //! What is counted, for the pool and for each server.
 
+use crate::conn::Traffic;
 use crate::event::{CloseReason, FailureCause};
 use crate::lockfree::counter::Striped;
 
@@ -104,6 +105,18 @@ impl Tally {
         self.0.add(what.place(), n);
     }
 
+    /// Counts the bytes of an exchange, and how it ended, if it has.
+    #[inline]
+    pub(super) fn end(&self, outcome: Option<Count>, traffic: Traffic) {
+        // What has not ended adds nothing to any counter.
+        let (outcome, one) = outcome.map_or((Count::Succeeded, 0), |outcome| (outcome, 1));
+        self.0.add_all([
+            (outcome.place(), one),
+            (Count::BytesIn.place(), traffic.read),
+            (Count::BytesOut.place(), traffic.written),
+        ]);
+    }
+
     #[inline]
     pub(crate) fn incr(&self, what: Count) {
         self.0.incr(what.place());
@@ -113,6 +126,11 @@ impl Tally {
         // Ends stand behind their beginnings, and are read before them, so that what is derived as
         // a difference is never negative.
         Counted(self.0.sums())
+    }
+
+    /// How much memory they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.bytes()
     }
 
     /// One of the counters.
@@ -138,6 +156,11 @@ impl Counted {
     /// Requests that failed, of whatever cause.
     pub(crate) fn failed(&self) -> u64 {
         self.0[FAILED..CLOSED].iter().sum()
+    }
+
+    /// Requests that ended, however.
+    pub(crate) fn ended(&self) -> u64 {
+        self.of(Count::Succeeded) + self.failed() + self.of(Count::Cancelled)
     }
 
     /// Connections closed, for whatever reason.

@@ -19,7 +19,8 @@ fn with_seen_pool(look: impl FnOnce(&Pool)) {
     let sim = Sim::new();
     let (one, two) = (SimServer::start(&sim, ONE), SimServer::start(&sim, TWO));
     sim.net().latency(MS);
-    let pool = builder(&sim, &[&one]).max_connections_per_server(2).build().expect("a valid pool");
+    let builder = builder(&sim, &[&one]).seed(1);
+    let pool = builder.max_connections_per_server(2).build().expect("a valid pool");
     pool.add_server(parse(&two.url()).weight(3)).expect("the pool is open");
     sim.block_on(async {
         for path in ["/b/1000", "/status/503", "/close", "/b/70000"] {
@@ -46,7 +47,11 @@ fn with_seen_pool(look: impl FnOnce(&Pool)) {
 fn the_text_is_that_of_the_golden_file() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(GOLDEN);
     with_seen_pool(|pool| {
+        // How much memory it takes depends on the machine.
+        let memory = format!("_memory_bytes {}\n", pool.metrics().memory_bytes);
         let text = encode(pool);
+        assert!(text.contains(&memory));
+        let text = text.replace(&memory, "_memory_bytes 123456\n");
         if std::env::var_os("BLESS").is_some() {
             std::fs::write(&path, &text).unwrap();
         }
@@ -68,6 +73,7 @@ fn families(text: &str) -> BTreeMap<String, Vec<(String, f64)>> {
             assert!(families.insert(current.clone(), Vec::new()).is_none(), "{current} twice");
         } else if !line.starts_with('#') {
             let (series, value) = line.rsplit_once(' ').expect("a sample");
+            assert!(!value.contains("inf") && !value.contains("NaN"), "{line}");
             assert!(series.starts_with(&current), "{series} within {current}");
             let family = families.get_mut(&current).expect("it has begun");
             assert!(family.iter().all(|(known, _)| known != series), "{series} twice");
@@ -113,4 +119,36 @@ fn the_number_of_series_depends_on_the_servers_alone() {
     }
     assert_eq!(each[1] - each[0], each[0] - before);
     assert!(each[0] - before <= 60, "{each:?}");
+}
+
+/// The names of families, and of the series of histograms, in a text of any kind.
+fn names(text: &str) -> std::collections::BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let ours = |word: &&str| ["evenkeel_", "http_client_"].iter().any(|own| word.starts_with(own));
+    words.filter(ours).collect()
+}
+
+#[test]
+fn the_dashboard_and_the_alerts_know_only_names_and_labels_that_there_are() {
+    with_seen_pool(|pool| {
+        let text = encode(pool);
+        let known = names(&text);
+        let files = [
+            include_str!("../../examples/observability/grafana.json"),
+            include_str!("../../examples/observability/alerts.yml"),
+        ];
+        for file in files {
+            let used = names(file);
+            assert!(used.len() >= 8, "{used:?}");
+            for name in used {
+                assert!(known.contains(name), "{name} is in no sample");
+            }
+            // What is summed by must be a label; `instance` is that of Prometheus.
+            for list in file.split("by (").skip(1).filter_map(|rest| rest.split(')').next()) {
+                for label in list.split(',').map(str::trim).filter(|label| *label != "instance") {
+                    assert!(text.contains(&format!("{label}=\"")), "{label} is no label");
+                }
+            }
+        }
+    });
 }

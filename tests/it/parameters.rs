@@ -106,11 +106,19 @@ const PARAMETERS: [(&str, &str, Place); 16] = [
             "an_expired_connection_is_closed_within_one_cleanup_interval",
         ),
     ),
-    ("metrics_interval", "10s", Waits("metrics that are sent at intervals")),
+    (
+        "metrics_interval",
+        "10s",
+        Field(
+            |c| format!("{:?}", c.metrics_interval),
+            "metrics_interval_is_over_how_much_time_rates_are_told",
+        ),
+    ),
 ];
 
 /// Settings that the original did not have, and the tests that show their effects.
 const OWN: &[(&str, &str)] = &[
+    ("hold_warning", "hold_warning_is_how_long_a_checkout_may_be_out"),
     ("max_lifetime", "a_connection_is_used_until_its_lifetime_ends_and_not_after"),
     ("max_requests_per_connection", "a_connection_carries_as_many_requests_as_it_may_and_no_more"),
     ("min_idle", "a_floor_is_filled_before_the_first_request_and_again_after_each_loss"),
@@ -163,6 +171,8 @@ const SUITES: &[&str] = &[
     include_str!("../../src/conn/dial/tests/names.rs"),
     include_str!("../../src/conn/dial/tests/race.rs"),
     include_str!("../../src/rt/tokio/tests.rs"),
+    include_str!("events.rs"),
+    include_str!("metrics_lately.rs"),
     include_str!("limits.rs"),
     include_str!("pooling.rs"),
     include_str!("sim_back_off.rs"),

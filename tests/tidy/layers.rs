@@ -4,7 +4,7 @@ use crate::source::{Source, is_word};
 
 /// The layers from the top down. A module may use those below its own line, not its siblings.
 const LAYERS: [&[&str]; 7] = [
-    &["tower", "fuzzing", "prometheus"],
+    &["tower", "fuzzing", "export"],
     &["pool"],
     &["tasks"],
     &["upstream"],
@@ -17,7 +17,8 @@ const LAYERS: [&[&str]; 7] = [
 const BOTTOM: &str = "sync";
 
 /// Plain data: every layer above `lockfree` may use it, and it uses only its like.
-const LEAVES: [&str; 7] = ["config", "error", "event", "metrics", "select", "server", "strategy"];
+const LEAVES: [&str; 8] =
+    ["config", "error", "event", "metrics", "select", "server", "strategy", "trace"];
 
 /// Complaints about paths that point up or sideways.
 pub(crate) fn arrows(source: &Source) -> Vec<String> {

@@ -118,3 +118,42 @@ fn it_is_shown_by_its_quantiles() {
     let expected = "Distribution { count: 3, median: Some(2), p99: Some(3), max: Some(3), .. }";
     assert_eq!(shown, expected);
 }
+
+#[test]
+fn no_value_above_a_bound_is_counted_as_at_most_it() {
+    let values = [0, 7, 31, 32, 33, 1000, 1 << 39, 1 << 40, u64::MAX];
+    let distribution = of(&values);
+    for bound in values.into_iter().chain([6, 34, 999, 1001, 1 << 41]) {
+        let exact = values.iter().filter(|value| **value <= bound).count() as u64;
+        let told = distribution.at_most(bound);
+        let surely = |value: &&u64| **value < 1 << 40 && **value + **value / 16 <= bound;
+        let least = values.iter().filter(surely).count() as u64;
+        assert!(told <= exact && told >= least, "{told} for {exact} up to {bound}");
+    }
+    assert_eq!([distribution.at_most(31), distribution.at_most(33)], [3, 5]);
+    assert_eq!(distribution.at_most(u64::MAX), 7, "those beyond the range are above any bound");
+}
+
+#[test]
+fn the_sum_is_off_by_less_than_four_percent_of_each_value() {
+    assert_eq!(of(&[]).sum(), 0.0);
+    assert_eq!(of(&[0, 1, 2, 31]).sum(), 34.0, "small values are exact");
+    for edge in edges().filter(|edge| *edge > 0) {
+        let sum = of(&[edge, edge]).sum();
+        let off = (sum - 2.0 * edge as f64).abs() / (2.0 * edge as f64);
+        assert!(off < 0.0323, "{sum} for two of {edge}");
+    }
+}
+
+#[test]
+fn an_owned_stripe_counts_as_a_shared_one_does() {
+    let histogram = Histogram::with_owned(16, 1);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..1000).for_each(|value| histogram.record(value)));
+        }
+    });
+    let all = histogram.snapshot();
+    assert_eq!((all.count(), all.at_most(31)), (4000, 128));
+    assert!(histogram.bytes() >= 17 * 593 * 8, "{}", histogram.bytes());
+}

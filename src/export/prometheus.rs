@@ -14,13 +14,8 @@
 //! servers alone: a server has some fifty, a pool some two hundred. No label has a path, a query,
 //! or anything else of a request.
 
-mod families;
-mod text;
-
-use std::fmt;
-
-use self::text::Text;
-use crate::metrics::{Metrics, ServerStats};
+use super::text::Text;
+use super::{Report, tell};
 use crate::pool::Pool;
 
 /// The media type of what [`encode`] gives, for the response's `Content-Type`.
@@ -48,30 +43,9 @@ pub fn encode_named(pools: &[(&str, &Pool)]) -> String {
     text_of(&reports)
 }
 
-/// What there is to tell of one pool.
-struct Report<'a> {
-    /// Empty if there is only one.
-    name: &'a str,
-    metrics: Metrics,
-    servers: Vec<ServerStats>,
-}
-
-impl<'a> Report<'a> {
-    fn of(name: &'a str, pool: &Pool) -> Self {
-        Self { name, metrics: pool.metrics(), servers: pool.server_stats() }
-    }
-}
-
 fn text_of(reports: &[Report<'_>]) -> String {
     let mut out = String::new();
-    let written = write(&mut Text::new(&mut out), reports);
+    let written = tell(&mut Text::new(&mut out), reports);
     debug_assert!(written.is_ok(), "a string takes whatever it is given");
     out
-}
-
-fn write(text: &mut Text<'_>, reports: &[Report<'_>]) -> fmt::Result {
-    families::requests(text, reports)?;
-    families::connections(text, reports)?;
-    families::levels(text, reports)?;
-    families::servers(text, reports)
 }

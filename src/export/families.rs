@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use super::Report;
-use super::text::Kind::{Counter, Gauge};
-use super::text::{Label, Text};
+use super::Kind::{Counter, Gauge};
+use super::{Label, Report, Sink};
 use crate::metrics::{Metrics, ServerStats};
 
 /// A family with one value for each pool.
@@ -48,13 +47,17 @@ const CONNECTIONS: [Plain<u64>; 8] = [
     ),
 ];
 
-const LEVELS: [Plain<u64>; 4] = [
+const LEVELS: [Plain<u64>; 6] = [
     ("evenkeel_pool_connections_max", "The limit on open connections.", |m| {
         m.max_total_connections
     }),
     ("evenkeel_pool_pending_requests", "Callers waiting for a connection.", |m| m.waiting),
     ("evenkeel_pool_active_requests", "Requests under way.", |m| m.in_flight),
     ("evenkeel_pool_servers", "Servers in the pool.", |m| m.servers as u64),
+    ("evenkeel_pool_background_tasks", "Background tasks that are running.", |m| {
+        m.background_tasks as u64
+    }),
+    ("evenkeel_pool_memory_bytes", "About how much memory the pool takes.", |m| m.memory_bytes),
 ];
 
 const OF_SERVER: [OfServer; 8] = [
@@ -100,44 +103,44 @@ const LEVELS_OF_SERVER: [OfServer; 4] = [
 ];
 
 /// Requests of the pool, and how they ended.
-pub(super) fn requests(text: &mut Text<'_>, reports: &[Report<'_>]) -> fmt::Result {
+pub(super) fn requests(sink: &mut dyn Sink, reports: &[Report<'_>]) -> fmt::Result {
     for (name, help, value) in REQUESTS {
-        text.family(name, Counter, help)?;
+        sink.family(name, Counter, help)?;
         for report in reports {
-            text.sample(report.name, &[], value(&report.metrics))?;
+            sink.sample(report.name, &[], value(&report.metrics).into())?;
         }
     }
     let help = "Requests that failed, by what they failed of.";
-    text.family("evenkeel_pool_requests_failed_total", Counter, help)?;
+    sink.family("evenkeel_pool_requests_failed_total", Counter, help)?;
     for report in reports {
         for (cause, count) in report.metrics.failures.iter() {
-            text.sample(report.name, &[("error_type", cause.as_str())], count)?;
+            sink.sample(report.name, &[("error_type", cause.as_str())], count.into())?;
         }
     }
     Ok(())
 }
 
 /// Connections of the pool, and how they ended.
-pub(super) fn connections(text: &mut Text<'_>, reports: &[Report<'_>]) -> fmt::Result {
+pub(super) fn connections(sink: &mut dyn Sink, reports: &[Report<'_>]) -> fmt::Result {
     for (name, help, value) in CONNECTIONS {
-        text.family(name, Counter, help)?;
+        sink.family(name, Counter, help)?;
         for report in reports {
-            text.sample(report.name, &[], value(&report.metrics))?;
+            sink.sample(report.name, &[], value(&report.metrics).into())?;
         }
     }
     let help = "Connections closed, by the reason.";
-    text.family("evenkeel_pool_connections_closed_total", Counter, help)?;
+    sink.family("evenkeel_pool_connections_closed_total", Counter, help)?;
     for report in reports {
         for (reason, count) in report.metrics.destroyed.iter() {
-            text.sample(report.name, &[("reason", reason.as_str())], count)?;
+            sink.sample(report.name, &[("reason", reason.as_str())], count.into())?;
         }
     }
     Ok(())
 }
 
 /// What goes up and down.
-pub(super) fn levels(text: &mut Text<'_>, reports: &[Report<'_>]) -> fmt::Result {
-    text.family("evenkeel_pool_connections", Gauge, "Connections by state.")?;
+pub(super) fn levels(sink: &mut dyn Sink, reports: &[Report<'_>]) -> fmt::Result {
+    sink.family("evenkeel_pool_connections", Gauge, "Connections by state.")?;
     for report in reports {
         let m = &report.metrics;
         let states = [
@@ -146,63 +149,69 @@ pub(super) fn levels(text: &mut Text<'_>, reports: &[Report<'_>]) -> fmt::Result
             ("connecting", m.connecting),
         ];
         for (state, count) in states {
-            text.sample(report.name, &[("state", state)], count)?;
+            sink.sample(report.name, &[("state", state)], count.into())?;
         }
     }
     for (name, help, value) in LEVELS {
-        text.family(name, Gauge, help)?;
+        sink.family(name, Gauge, help)?;
         for report in reports {
-            text.sample(report.name, &[], value(&report.metrics))?;
+            sink.sample(report.name, &[], value(&report.metrics).into())?;
         }
     }
     let help = "The share of the limit on connections that is on loan or being opened.";
-    text.family("evenkeel_pool_utilization_ratio", Gauge, help)?;
+    sink.family("evenkeel_pool_utilization_ratio", Gauge, help)?;
     for report in reports {
-        text.sample(report.name, &[], report.metrics.pool_utilization)?;
+        sink.sample(report.name, &[], report.metrics.pool_utilization.into())?;
+    }
+    sink.family("evenkeel_pool_uptime_seconds", Gauge, "How long ago the pool was built.")?;
+    for report in reports {
+        sink.sample(report.name, &[], report.metrics.uptime.as_secs_f64().into())?;
     }
     Ok(())
 }
 
 /// Each server.
-pub(super) fn servers(text: &mut Text<'_>, reports: &[Report<'_>]) -> fmt::Result {
+pub(super) fn servers(sink: &mut dyn Sink, reports: &[Report<'_>]) -> fmt::Result {
     let tables = [(Counter, &OF_SERVER[..]), (Gauge, &LEVELS_OF_SERVER[..])];
     for (kind, table) in tables {
         for (name, help, value) in table {
-            text.family(name, kind, help)?;
-            each_server(reports, |pool, labels, server| text.sample(pool, labels, value(server)))?;
+            sink.family(name, kind, help)?;
+            each_server(reports, |pool, labels, server| {
+                sink.sample(pool, labels, value(server).into())
+            })?;
         }
     }
     let help = "Requests to the server that failed, by what they failed of.";
-    text.family("evenkeel_server_requests_failed_total", Counter, help)?;
+    sink.family("evenkeel_server_requests_failed_total", Counter, help)?;
     each_server(reports, |pool, [address, port, url], server| {
         // Those before it was sent are the pool's.
         let at_server = server.failures.iter().filter(|(cause, _)| cause.is_at_server());
         at_server.into_iter().try_for_each(|(cause, count)| {
             let cause = ("error_type", cause.as_str());
-            text.sample(pool, &[*address, *port, *url, cause], count)
+            sink.sample(pool, &[*address, *port, *url, cause], count.into())
         })
     })?;
     let help = "Connections to the server that were closed, by the reason.";
-    text.family("evenkeel_server_connections_closed_total", Counter, help)?;
+    sink.family("evenkeel_server_connections_closed_total", Counter, help)?;
     each_server(reports, |pool, [address, port, url], server| {
         server.destroyed.iter().try_for_each(|(reason, count)| {
             let reason = ("reason", reason.as_str());
-            text.sample(pool, &[*address, *port, *url, reason], count)
+            sink.sample(pool, &[*address, *port, *url, reason], count.into())
         })
     })?;
-    text.family("http_client_open_connections", Gauge, "Connections to the server by state.")?;
+    sink.family("http_client_open_connections", Gauge, "Connections to the server by state.")?;
     each_server(reports, |pool, [address, port, url], server| {
         let busy = server.open.saturating_sub(server.idle).saturating_sub(server.connecting);
         let states = [("active", busy), ("idle", server.idle), ("connecting", server.connecting)];
         states.into_iter().try_for_each(|(state, count)| {
             let state = ("http_connection_state", state);
-            text.sample(pool, &[*address, *port, *url, state], count)
+            sink.sample(pool, &[*address, *port, *url, state], count.into())
         })
     })?;
     let help = "The average time to the head of a response of the server, of late.";
-    text.family("evenkeel_server_response_time_seconds", Gauge, help)?;
+    sink.family("evenkeel_server_response_time_seconds", Gauge, help)?;
     each_server(reports, |pool, labels, server| {
-        text.sample(pool, labels, server.response_time.as_secs_f64())
+        sink.sample(pool, labels, server.response_time.as_secs_f64().into())
     })
 }
 

@@ -2,17 +2,8 @@
 
 use std::fmt::{self, Write};
 
-/// What a family's values are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// It only grows.
-    Counter,
-    /// It goes up and down.
-    Gauge,
-}
-
-/// A name and its value.
-pub(super) type Label<'a> = (&'a str, &'a str);
+use super::{Bound, Kind, Label, Sink, Value};
+use crate::lockfree::histogram::Distribution;
 
 /// Writes families one after another.
 pub(super) struct Text<'a> {
@@ -26,32 +17,12 @@ impl<'a> Text<'a> {
         Self { out, family: "" }
     }
 
-    /// Begins a family: all of its samples follow, before the next one begins.
-    pub(super) fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> fmt::Result {
-        self.family = name;
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-        };
-        writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}")
-    }
-
-    /// A sample of the family.
-    pub(super) fn sample(
-        &mut self,
-        pool: &str,
-        labels: &[Label<'_>],
-        value: impl fmt::Display,
-    ) -> fmt::Result {
-        self.line("", pool, labels, value)
-    }
-
     fn line(
         &mut self,
         suffix: &str,
         pool: &str,
         labels: &[Label<'_>],
-        value: impl fmt::Display,
+        value: Value,
     ) -> fmt::Result {
         write!(self.out, "{}{suffix}", self.family)?;
         let pool = (!pool.is_empty()).then_some(("pool", pool));
@@ -64,6 +35,38 @@ impl<'a> Text<'a> {
             self.out.push('}');
         }
         writeln!(self.out, " {value}")
+    }
+}
+
+impl Sink for Text<'_> {
+    fn family(&mut self, name: &'static str, kind: Kind, help: &'static str) -> fmt::Result {
+        self.family = name;
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}")
+    }
+
+    fn sample(&mut self, pool: &str, labels: &[Label<'_>], value: Value) -> fmt::Result {
+        self.line("", pool, labels, value)
+    }
+
+    fn histogram(
+        &mut self,
+        pool: &str,
+        bounds: &[Bound],
+        values: &Distribution,
+        unit: f64,
+    ) -> fmt::Result {
+        let count = values.count();
+        for (written, recorded) in bounds {
+            self.line("_bucket", pool, &[("le", written)], values.at_most(*recorded).into())?;
+        }
+        self.line("_bucket", pool, &[("le", "+Inf")], count.into())?;
+        self.line("_sum", pool, &[], (values.sum() / unit).into())?;
+        self.line("_count", pool, &[], count.into())
     }
 }
 
@@ -93,8 +96,8 @@ mod tests {
         let mut out = String::new();
         let mut text = Text::new(&mut out);
         text.family("a_total", Kind::Counter, "What it is.").unwrap();
-        text.sample("", &[], 1).unwrap();
-        text.sample("p\"\\\n{}é", &[("b", "c")], 0.5).unwrap();
+        text.sample("", &[], 1_u64.into()).unwrap();
+        text.sample("p\"\\\n{}é", &[("b", "c")], 0.5.into()).unwrap();
         let expected = "# HELP a_total What it is.\n# TYPE a_total counter\na_total 1\n\
                         a_total{pool=\"p\\\"\\\\\\n{}é\",b=\"c\"} 0.5\n";
         assert_eq!(out, expected);
