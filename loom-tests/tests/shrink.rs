@@ -68,7 +68,8 @@ models! {
     }
 
     /// The total shrinks beneath what two servers have, and grows again at once. Whoever marked
-    /// itself in between is served, and the connection that came back is closed or kept.
+    /// itself in between is served, and the connection that came back is closed or kept. With two
+    /// preemptions it has not ended after 36 s of processor time.
     fn a_total_of_two_servers_shrinks_and_grows(1) {
         let servers = servers::<2>(1, 2);
         let [first, second] = [servers[0].lease(), servers[1].lease()];
@@ -136,6 +137,20 @@ models! {
         assert_at_rest(&[server]);
     }
 
+    /// Two too many, and two that come back: none stays. One may be refused because of the claim
+    /// that the other still has, and has closed its own by already.
+    fn two_check_ins_meet_at_a_server_that_has_two_too_many(2) {
+        let [server] = servers::<1>(3, 3);
+        let [first, second, third] = [server.lease(), server.lease(), server.lease()];
+        server.set_limits(limits(1));
+        let parker = server.spawn(move |server| server.check_in(first));
+        server.check_in(second);
+        parker.join().unwrap();
+        assert_eq!((server.open(), server.parked()), (1, 0));
+        server.check_in(third);
+        assert_at_rest(&[server]);
+    }
+
     fn check_ins_of_two_servers_meet_a_total_that_shrinks(2) {
         let servers = servers::<2>(1, 2);
         let [first, second] = [servers[0].lease(), servers[1].lease()];
@@ -163,6 +178,8 @@ models! {
     }
 
     /// What the line hides from those who look for something to close is shown when it is let go.
+    /// With two preemptions there are 1,475,245 executions, which passed in 84 s of processor time:
+    /// too long to be run each time.
     fn a_line_that_is_let_go_shows_what_is_too_much(1) {
         let [server] = servers::<1>(2, 2);
         let [first, second] = [server.lease(), server.lease()];
@@ -193,7 +210,7 @@ models! {
     }
 
     /// As before, but a connection that fails is what brings the total back under its limit.
-    fn a_connection_that_fails_ends_the_surplus(1) {
+    fn a_connection_that_fails_ends_the_surplus(2) {
         let servers = servers::<2>(2, 2);
         let [first, second] = [servers[0].lease(), servers[0].lease()];
         servers[0].set_total(1);

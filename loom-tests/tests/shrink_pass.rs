@@ -10,7 +10,7 @@ use loom_tests::models;
 models! {
     /// The permit of a connection that is closed for another server does not pass on above the
     /// limit.
-    fn an_eviction_meets_a_total_that_shrinks(1) {
+    fn an_eviction_meets_a_total_that_shrinks(2) {
         let (servers, held) = one_each();
         let other = servers[1].spawn(Server::enter);
         servers[0].set_total(1);

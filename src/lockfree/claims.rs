@@ -12,10 +12,11 @@
 //! *Nobody relies on a claim that has ended.* One who is refused leaves an idle connection where it
 //! is, because others are about to close as many as there are too many. But they may find nothing
 //! to close. So one who is refused does a read-modify-write too, *after* having parked what is
-//! idle; and one who ends a claim and has closed nothing looks for idle connections again
-//! *afterwards*. If the refusal comes first, that look sees what was parked; if it comes second, it
-//! sees that the claim has ended, and looks at the surplus again. A claim that has closed one has
-//! done what was relied on.
+//! idle; and one who ends a claim looks for idle connections again *afterwards*. If the refusal
+//! comes first, that look sees what was parked; if it comes second, it sees that the claim has
+//! ended, and looks at the surplus again. One whose claim has closed a connection looks too: from
+//! when that is counted down until the claim ends, the claim stands beside a surplus that it is no
+//! longer to close, and one who is refused in between relies on it in vain.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -63,8 +64,8 @@ impl Claims {
         }
     }
 
-    /// Ends a claim: the connection is closed and counted down; or there was none, and the caller
-    /// then looks once more whether anything is idle.
+    /// Ends a claim: the connection is closed and counted down, or there was none. The caller then
+    /// looks once more whether anything is idle.
     pub fn end(&self) {
         // One claim less, and one more that has ended.
         // Ordering: Release: the surplus was counted down before. Acquire: what those who were

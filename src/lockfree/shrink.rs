@@ -123,8 +123,9 @@ pub(super) fn shed<S: Site>(site: &S, parked: Parked<S::Conn>) -> Result<(), Par
     site.gate().idle.vacate(parked.slot);
     let waiting = site.gate().ledger.closed();
     rounds.put(site, 1);
-    // Whoever was refused meanwhile has relied on a claim that has closed one.
     surplus.end(site);
+    // Others who were refused meanwhile have relied on the claim.
+    rounds.trim(site);
     rounds.run_freed(site, waiting);
     Ok(())
 }
