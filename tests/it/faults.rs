@@ -318,7 +318,7 @@ fn a_body_without_end_can_be_left_at_any_time_and_ends_with_the_request_s() {
 
         let server = Server::with(Manner::Plays(acts));
         let builder = env.builder().server(parse(&server.url("")));
-        let pool = builder.request_timeout(Some(Duration::from_millis(100))).build().unwrap();
+        let pool = builder.request_timeout(Some(Duration::from_secs(1))).build().unwrap();
         let mut body = pool.get("/").await.unwrap().into_body();
         let error = loop {
             match next(&mut body).await.expect("it has no end") {
