@@ -134,8 +134,8 @@ impl Retry {
 ///
 /// In any `window` they are at most `percent` of its requests, and `per_second` for each of its
 /// seconds. It is on in every pool. The retries of stale connections are not drawn on it: they are
-/// the price of keeping connections, and each costs a server one request that it had not got. With
-/// zero percent and zero a second, they alone are left.
+/// the price of keeping connections, and at most two for each request. With zero percent and zero a
+/// second, they alone are left.
 ///
 /// The meaning and the numbers are those of Finagle's `RetryBudget`, and of those that took them
 /// from there, tower and linkerd.
@@ -196,5 +196,50 @@ impl RetryBudget {
             )));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::error::ErrorKind;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn checked(retry: Retry, retry_budget: RetryBudget) -> Result<(), Error> {
+        Config { retry, retry_budget, ..Config::default() }.validate()
+    }
+
+    #[test]
+    fn each_setting_of_retries_is_refused_by_name_out_of_its_range() {
+        let (retry, budget) = (Retry::new, RetryBudget::new);
+        let rows = [
+            ("retry.max_attempts", retry().max_attempts(0), budget()),
+            ("retry.max_attempts", retry().max_attempts(101), budget()),
+            ("retry.statuses", retry().on_status([503, 399]), budget()),
+            ("retry.statuses", retry().on_status([600]), budget()),
+            ("retry.base_delay", retry().backoff(Duration::ZERO, MS), budget()),
+            ("retry.max_delay", retry().backoff(MS, Duration::MAX), budget()),
+            ("retry.max_delay", retry().backoff(MS * 2, MS), budget()),
+            ("retry_budget.percent", retry(), budget().percent(1001)),
+            ("retry_budget.per_second", retry(), budget().per_second(1_000_001)),
+            ("retry_budget.window", retry(), budget().window(MS * 999)),
+            ("retry_budget.window", retry(), budget().window(MS * 60_001)),
+        ];
+        for (name, retry, budget) in rows {
+            let error = checked(retry, budget).expect_err(name);
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().starts_with(name), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_each_range_of_retries_are_accepted() {
+        let low = Retry::never().on_status([400]).backoff(MS, MS);
+        checked(low, RetryBudget::new().percent(0).per_second(0).window(MS * 1000)).unwrap();
+        let high = Retry::new().max_attempts(100).on_status([599]);
+        let most = RetryBudget::new().percent(1000).per_second(1_000_000).window(MS * 60_000);
+        checked(high, most).unwrap();
     }
 }

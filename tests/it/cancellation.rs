@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Body, Error, Pool, Select};
+use evenkeel::{Body, Error, Pool, Retry, Select};
 use http::{Method, Request};
 
 use crate::support::sim::{
@@ -43,9 +43,11 @@ enum Stage {
     Body,
     /// Two connections that were idle give no answer.
     Retry,
+    /// The only server answers badly, and is asked again after a pause.
+    Pause,
 }
 
-const STAGES: [Stage; 11] = [
+const STAGES: [Stage; 12] = [
     Stage::Resolve,
     Stage::Connect,
     Stage::Failover,
@@ -57,6 +59,7 @@ const STAGES: [Stage; 11] = [
     Stage::Head,
     Stage::Body,
     Stage::Retry,
+    Stage::Pause,
 ];
 
 /// How the request is made.
@@ -93,6 +96,7 @@ impl World {
         let second: &[&SimServer] = if stage == Stage::Failover { &[&two] } else { &[] };
         let builder = builder(&sim, second).server(parse("http://api.test:8080"));
         let builder = builder.max_connections_per_server(LIMIT).connect_timeout(SECOND * 4);
+        let builder = builder.retry(Retry::new().on_status([503]).backoff(SECOND, SECOND));
         let pool = background.build(&sim, builder);
         Self { sim, one, two, pool }
     }
@@ -130,7 +134,7 @@ impl World {
                 self.pool.close_idle();
                 open_traps(&self.pool, LIMIT).await;
             }
-            Stage::Write | Stage::Leave | Stage::Head | Stage::Body => {}
+            Stage::Write | Stage::Leave | Stage::Head | Stage::Body | Stage::Pause => {}
         }
     }
 
@@ -164,6 +168,7 @@ impl World {
             },
             Stage::Write | Stage::Leave | Stage::Head | Stage::Body => sending == 1,
             Stage::Retry => metrics.destroyed.broken > 0,
+            Stage::Pause => metrics.retries > 0 && metrics.active_connections == 0,
         }
     }
 
@@ -229,6 +234,7 @@ async fn operation(pool: &Pool, stage: Stage, way: Way) -> Result<(), Error> {
         }
         Stage::Head => request(Method::GET, "/after/1000"),
         Stage::Body => request(Method::GET, "/trickle/5/200"),
+        Stage::Pause => request(Method::GET, "/status/503"),
         _ => request(Method::GET, "/b/10000"),
     };
     match way {
@@ -299,7 +305,7 @@ fn drop_everywhere(stage: Stage, way: Way, background: Background, moment: Momen
 fn for_all(way: Way, moment: Moment) {
     for stage in STAGES {
         // A checkout leaves the retry to its holder.
-        if (stage, way) == (Stage::Retry, Way::Checkout) {
+        if matches!(stage, Stage::Retry | Stage::Pause) && way == Way::Checkout {
             continue;
         }
         for background in BACKGROUNDS {

@@ -12,6 +12,7 @@ mod parameters;
 mod pooling;
 mod real;
 mod regression;
+mod retries;
 mod shutdown;
 mod sim_background;
 mod sim_balancing;
