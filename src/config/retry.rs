@@ -34,8 +34,9 @@ use crate::error::Error;
 /// goes where it may after a pause: by chance between nothing and `base_delay`, twice as much for
 /// each further time, up to `max_delay` ("full jitter": M. Brooker, *Exponential Backoff and
 /// Jitter*, AWS Architecture Blog, 2015); and not before the time that a `Retry-After` asks for
-/// (RFC 9110 §10.2.3). If the request's deadline comes first, the caller gets the answer, or the
-/// error, as it is. Each retry but that of a stale connection is drawn on the [`RetryBudget`].
+/// (RFC 9110 §10.2.3). If the request's deadline comes first, or a server asks for more than five
+/// minutes, the caller gets the answer, or the error, as it is. Each retry but that of a stale
+/// connection is drawn on the [`RetryBudget`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
@@ -47,8 +48,9 @@ pub struct Retry {
     pub statuses: Vec<u16>,
     /// Whether to send a request again that may be repeated, was sent on a new connection, and got
     /// no byte of an answer: the connection broke, or the
-    /// [`response_head_timeout`](crate::Config::response_head_timeout) passed. Default: false,
-    /// since the server may be at work on it.
+    /// [`write_timeout`](crate::Config::write_timeout) or the
+    /// [`response_head_timeout`](crate::Config::response_head_timeout) passed, on any connection.
+    /// Default: false, since the server may be at work on it.
     pub on_no_answer: bool,
     /// The longest first pause before a server is asked again. Default: 50 ms.
     pub base_delay: Duration,

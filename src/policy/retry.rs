@@ -90,6 +90,12 @@ impl Attempt {
     }
 }
 
+/// Whether there is anything to think about with this answer: nearly always there is not.
+pub(crate) fn concerns(retry: &Retry, status: StatusCode) -> bool {
+    [StatusCode::REQUEST_TIMEOUT, StatusCode::EXPECTATION_FAILED].contains(&status)
+        || retry.statuses.contains(&status.as_u16())
+}
+
 /// Whether another try is the price of keeping connections, which is the pool's, and not that of a
 /// server in trouble, which the budget of retries is for.
 pub(crate) fn is_free(reason: RetryReason) -> bool {

@@ -112,6 +112,9 @@ impl Tries {
     ) -> Option<Again> {
         let hub = &*directory.hub;
         let policy = plan.retry(hub);
+        if last.result.as_ref().is_ok_and(|head| !retry::concerns(policy, head.status())) {
+            return None;
+        }
         let attempt = last.attempt(plan, self.headers(last.parts));
         let reason = attempt.reason(policy).filter(|_| policy.max_attempts > 1)?;
         let past = self.past.get_or_insert_default();
