@@ -41,7 +41,8 @@ use crate::error::Error;
 #[non_exhaustive]
 pub struct Retry {
     /// How often a request is sent at most, the first time included; servers that cannot be
-    /// connected to do not count. Default: 3. Range: 1, which is never again, to 100.
+    /// connected to do not count, nor do stale connections, of which there may be two. Default: 3.
+    /// Range: 1, which is never again, not even after a stale connection, to 100.
     pub max_attempts: u32,
     /// Answers to ask another server for a better one, or the same one later, if the request may be
     /// repeated. Default: none. Range of each: 400 to 599.

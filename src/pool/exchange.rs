@@ -13,7 +13,7 @@ use crate::error::{BoxError, Error, ErrorKind};
 use crate::policy::backoff::retry_after;
 use crate::select::{self, Select};
 use crate::server::{Server, ServerId, redact};
-use crate::upstream::{Backend, Count, Directory, Hub, Lease, Outcome, Wish};
+use crate::upstream::{Backend, Count, Directory, Hub, Lease, Outcome, Trust, Wish};
 
 /// How a response came about: found in the extensions of each response of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,8 +125,7 @@ impl<'a> Plan<'a> {
             began: Some(self.now),
             tick: self.tick,
             tried,
-            stale: None,
-            fresh: false,
+            trust: Trust::All,
             may_dial: true,
         }
     }

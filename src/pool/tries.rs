@@ -8,7 +8,7 @@ use http::header::EXPECT;
 use http::request::Parts;
 use http::{HeaderMap, Response};
 
-use super::exchange::{Nth, Plan};
+use super::exchange::{self, Nth, Plan};
 use crate::config::FOREVER;
 use crate::conn::{ExchangeError, ExchangeErrorKind};
 use crate::error::{Error, ErrorKind};
@@ -17,7 +17,7 @@ use crate::lockfree::lifecycle::State;
 use crate::policy::backoff::{pause, retry_after};
 use crate::policy::retry::{self, Attempt, Ended};
 use crate::server::ServerId;
-use crate::upstream::{Backend, Count, Directory, Hub, Lease, Wish};
+use crate::upstream::{Backend, Count, Directory, Hub, Lease, Trust, Wish};
 
 /// A server that asks for more time than this is not waited for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -72,15 +72,29 @@ pub(super) struct Again {
 
 impl Tries {
     /// What is asked of the servers now.
+    #[inline]
     pub(super) fn wish<'w>(&'w mut self, plan: &'w Plan<'_>, hub: &Hub) -> Wish<'w> {
+        if self.past.is_none() {
+            return plan.wish(&mut self.tried);
+        }
+        self.wish_again(plan, hub)
+    }
+
+    #[cold]
+    fn wish_again<'w>(&'w mut self, plan: &'w Plan<'_>, hub: &Hub) -> Wish<'w> {
         let Some(past) = &self.past else {
             return plan.wish(&mut self.tried);
         };
-        let (stale, fresh) = (past.stale_at, past.stale == MAX_STALE);
-        Wish { stale, fresh, ..plan.wish_now(hub, &mut self.tried) }
+        let trust = match past.stale_at {
+            None => Trust::All,
+            Some(_) if past.stale == MAX_STALE => Trust::New,
+            Some(server) => Trust::AllBut(server),
+        };
+        Wish { trust, ..plan.wish_now(hub, &mut self.tried) }
     }
 
     /// The attempt that begins with this connection.
+    #[inline]
     pub(super) fn nth<'h>(&'h self, lease: &Lease, parts: &'h Parts) -> Nth<'h> {
         let own = self.past.as_ref().and_then(|past| past.headers.as_ref());
         let headers = own.unwrap_or(&parts.headers);
@@ -89,6 +103,7 @@ impl Tries {
 
     /// How many connections have been tried: those that came to nothing, and those that never came
     /// about.
+    #[inline]
     pub(super) fn count(&self) -> u32 {
         let tried = u32::try_from(self.tried.len()).unwrap_or(u32::MAX);
         self.past.as_ref().map_or(tried, |past| {
@@ -98,8 +113,23 @@ impl Tries {
     }
 
     /// Whether a server may have acted on an attempt before this one.
-    pub(super) fn were_seen(&self) -> bool {
+    fn were_seen(&self) -> bool {
         self.past.as_ref().is_some_and(|past| past.seen)
+    }
+
+    /// What the caller is told when no connection could be had.
+    pub(super) fn no_connection(&self, error: Error) -> Error {
+        let safe = error.is_retry_safe() && !self.were_seen();
+        error.after_attempts(self.count()).retry_safe(safe)
+    }
+
+    /// What the caller is told when the last attempt, which had this number, has failed.
+    pub(super) fn failed(&self, lease: &mut Lease, error: ExchangeError, number: u32) -> Error {
+        if error.is_broken() {
+            lease.mark_broken();
+        }
+        let unseen = !error.sent && !self.were_seen();
+        exchange::failed(lease, error, unseen).after_attempts(number)
     }
 
     /// Whether to make another attempt after the last, and when.

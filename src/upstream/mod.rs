@@ -16,7 +16,7 @@ mod roster;
 mod stats;
 mod tally;
 
-pub(crate) use self::acquire::{Look, Wish, acquire, acquire_from, first_look, try_acquire};
+pub(crate) use self::acquire::{Look, Trust, Wish, acquire, acquire_from, first_look, try_acquire};
 pub(crate) use self::backend::Backend;
 pub(crate) use self::directory::Directory;
 pub(crate) use self::hub::Hub;
