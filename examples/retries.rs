@@ -1,8 +1,8 @@
 //! Retries: a busy server, a good one, and what the pool makes of them.
 //!
-//! The first request goes to both servers: the busy one says 503, and the other is asked at once.
-//! The second may have the busy one only: that is left alone for the second it asks for, which it
-//! needs. The third cannot wait so long, and gets the 503.
+//! The first request begins at the busy server, which says 503, and the other is asked at once. The
+//! second may have the busy one only: that is left alone for the second that it asks for, and then
+//! it is well. The third cannot wait so long, and gets the 503.
 
 #[path = "support/server.rs"]
 mod server;
@@ -39,9 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         })
         .build()?;
-    let only_busy = Select::new().server(pool.server_stats()[0].id);
-    let impatient = only_busy.clone().timeout(Duration::from_millis(500));
-    for (select, status) in [(Select::new(), 200), (only_busy, 200), (impatient, 503)] {
+    let busy = pool.server_stats()[0].id;
+    let rather = Select::new().prefer(busy);
+    let only = Select::new().server(busy);
+    let impatient = only.clone().timeout(Duration::from_millis(500));
+    for (select, status) in [(rather, 200), (only, 200), (impatient, 503)] {
         let mut request = Request::get("/").body(Body::empty())?;
         request.extensions_mut().insert(select);
         let response = block_on(pool.send(request))?;

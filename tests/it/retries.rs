@@ -65,6 +65,24 @@ fn the_only_server_is_asked_again_after_a_pause_under_every_runtime() {
 }
 
 #[test]
+fn a_date_to_come_back_at_is_one_of_the_server_s_own_clock() {
+    // Long ago: now, and in an hour.
+    const NOW: &[u8] = b"HTTP/1.1 503 Busy\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+        Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n";
+    const LATER: &[u8] = b"HTTP/1.1 503 Busy\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+        Retry-After: Sun, 06 Nov 1994 09:49:37 GMT\r\nContent-Length: 0\r\n\r\n";
+    for_each_runtime(|env| async move {
+        for (says, attempts) in [(NOW, 3), (LATER, 1)] {
+            let server = Server::with(Manner::Says(says));
+            let builder = env.builder().server(parse(&server.url("")));
+            let pool = builder.retry(Retry::new().on_status([503])).build().unwrap();
+            assert_eq!(send(&pool, Method::GET, "").await.unwrap(), (503, attempts));
+            assert_balanced(&pool.metrics());
+        }
+    });
+}
+
+#[test]
 fn servers_that_cut_their_connections_lose_no_put_and_see_no_post_twice() {
     for_each_runtime(|env| async move {
         for cut_after in [1, 3] {
