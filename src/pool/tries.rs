@@ -14,7 +14,7 @@ use crate::conn::{ExchangeError, ExchangeErrorKind};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, RetryReason};
 use crate::lockfree::lifecycle::State;
-use crate::policy::backoff::{pause, retry_after};
+use crate::policy::backoff;
 use crate::policy::retry::{self, Attempt, Ended};
 use crate::server::ServerId;
 use crate::upstream::{Backend, Count, Directory, Hub, Lease, Trust, Wish};
@@ -147,40 +147,13 @@ impl Tries {
         }
         let attempt = last.attempt(plan, self.headers(last.parts));
         let reason = attempt.reason(policy).filter(|_| policy.max_attempts > 1)?;
-        let past = self.past.get_or_insert_default();
-        let server = last.lease.backend().id;
         let now = hub.now();
-        let pause = if retry::is_free(reason) {
-            if past.stale == MAX_STALE {
-                return None;
-            }
-            Duration::ZERO
-        } else if past.sent + 1 >= policy.max_attempts {
-            return None;
-        } else if reason == RetryReason::Expectation {
-            let mut headers = last.parts.headers.clone();
-            headers.remove(EXPECT);
-            past.headers = Some(headers);
-            Duration::ZERO
-        } else {
-            if let Some(asked) = last.asked() {
-                past.until = past.until.max(Some(now + asked.min(FOREVER)));
-            }
-            past.failed.push(server);
-            self.tried.push(server);
-            if directory.has_another(&plan.wish(&mut self.tried)) {
-                Duration::ZERO
-            } else {
-                self.turn_back(hub, plan, now)?
-            }
-        };
-        if now.checked_add(pause).is_none_or(|then| !plan.lasts_until(then)) {
-            return None;
-        }
+        let pause = self.pause(directory, plan, last, reason, now)?;
+        now.checked_add(pause).filter(|then| plan.lasts_until(*then))?;
         let past = self.past.get_or_insert_default();
         if retry::is_free(reason) {
             past.stale += 1;
-            past.stale_at = Some(server);
+            past.stale_at = Some(last.lease.backend().id);
             hub.tally.incr(Count::StaleRetries);
         } else if hub.budget.withdraw(hub.tick()) {
             past.sent += 1;
@@ -193,12 +166,48 @@ impl Tries {
         Some(Again { reason, pause })
     }
 
+    /// How long to wait before the next attempt; `None` if there have been enough, or it would be
+    /// too long. From here on it is known where that attempt may go.
+    fn pause(
+        &mut self,
+        directory: &Directory,
+        plan: &Plan<'_>,
+        last: &Last<'_>,
+        reason: RetryReason,
+        now: Instant,
+    ) -> Option<Duration> {
+        let most = plan.retry(&directory.hub).max_attempts;
+        let past = self.past.get_or_insert_default();
+        if retry::is_free(reason) {
+            return (past.stale < MAX_STALE).then_some(Duration::ZERO);
+        }
+        if past.sent + 1 >= most {
+            return None;
+        }
+        if reason == RetryReason::Expectation {
+            let mut headers = last.parts.headers.clone();
+            headers.remove(EXPECT);
+            past.headers = Some(headers);
+            return Some(Duration::ZERO);
+        }
+        if let Some(asked) = last.asked() {
+            past.until = past.until.max(Some(now + asked.min(FOREVER)));
+        }
+        let server = last.lease.backend().id;
+        past.failed.push(server);
+        self.tried.push(server);
+        if directory.has_another(&plan.wish(&mut self.tried)) {
+            return Some(Duration::ZERO);
+        }
+        self.turn_back(&directory.hub, plan, now)
+    }
+
     /// There is no other server: those that were asked in vain may be asked again, after a pause.
     fn turn_back(&mut self, hub: &Hub, plan: &Plan<'_>, now: Instant) -> Option<Duration> {
         let past = self.past.as_mut()?;
         self.tried.retain(|id| !past.failed.contains(id));
         past.failed.clear();
-        let own = pause(plan.retry(hub), past.returns, hub.throw());
+        let own = backoff::pause(plan.retry(hub), past.returns, hub.throw());
         past.returns += 1;
         let asked = past.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
         Some(own.max(asked)).filter(|pause| *pause <= LONGEST_PAUSE.max(own))
@@ -226,7 +235,7 @@ impl Last<'_> {
     /// For how long the server asks to be left alone.
     fn asked(&self) -> Option<Duration> {
         let head = self.result.as_ref().ok()?;
-        retry_after(head.headers(), SystemTime::now)
+        backoff::retry_after(head.headers(), SystemTime::now)
     }
 
     fn attempt(&self, plan: &Plan<'_>, headers: &HeaderMap) -> Attempt {
