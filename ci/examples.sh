@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo build --release --examples
-for example in bare_block_on prometheus proxy_and_unix smol tokio; do
+for example in bare_block_on prometheus proxy_and_unix retries smol tokio; do
     echo "example $example"
     cargo run --quiet --release --example "$example"
 done

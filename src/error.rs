@@ -173,7 +173,7 @@ impl Error {
         self.repr.server.as_deref()
     }
 
-    /// How many connections were tried for this request.
+    /// How many connections were tried for this request, those included that could not be made.
     pub fn attempts(&self) -> u32 {
         self.repr.attempts
     }
@@ -197,8 +197,8 @@ impl Error {
     }
 
     /// The request without its body, where [`is_retry_safe`](Self::is_retry_safe) says that it can
-    /// be sent again and nothing has been taken from its body; `None` otherwise, and where there
-    /// was no request.
+    /// be sent again and nothing has been taken from its body, in any attempt; `None` otherwise,
+    /// and where there was no request.
     ///
     /// To have the body as well, lend it: `&mut B` is a body, too, and still yours afterwards.
     ///

@@ -4,9 +4,10 @@
 //! tells what it did. It runs under any async runtime, or under a bare `block_on`.
 //!
 //! *In scope:* names, dials and proxies, TLS, connections and their limits, waiting in line, time
-//! limits, picking a server and passing over one that is down, the HTTP/1.1 exchange, streaming
-//! bodies, upgrades and tunnels, live figures, an orderly end. *Not here, and not planned:*
-//! redirects, cookies, caching, compression, a server. *Not here yet:* HTTP/2, health checks.
+//! limits, retries, picking a server and passing over one that is down, the HTTP/1.1 exchange,
+//! streaming bodies, upgrades and tunnels, live figures, an orderly end. *Not here, and not
+//! planned:* redirects, cookies, caching, compression, a server. *Not here yet:* HTTP/2, health
+//! checks.
 //!
 //! # Quick start
 //!
@@ -94,9 +95,10 @@
 //! ([`Error::is_retry_safe`]). A status of 400 or more is a response. A server that cannot be
 //! connected to is passed over for another. A request is sent again by the pool only if its
 //! connection broke without an answer, and either nothing of it had been sent, or the connection
-//! had been used before and the method is idempotent. Retries other than those of idle
-//! connections that had gone stale come out of a budget: a fifth of the requests of the last ten
-//! seconds, and ten for each of the seconds. If nothing was sent, the error gives the request back
+//! had been used before and the request may be repeated. [`Retry`] asks for more: for another
+//! server's answer instead of a 503, say. Retries other than those of idle connections that had
+//! gone stale come out of a [`RetryBudget`]: a fifth of the requests of the last ten seconds, and
+//! ten for each of the seconds. If nothing was sent, the error gives the request back
 //! ([`Error::into_request`]). Errors show no user info and no query of a URL.
 //!
 //! # Cancel safety

@@ -34,21 +34,24 @@ use crate::error::Error;
 /// goes where it may after a pause: by chance between nothing and `base_delay`, twice as much for
 /// each further time, up to `max_delay` ("full jitter": M. Brooker, *Exponential Backoff and
 /// Jitter*, AWS Architecture Blog, 2015); and not before the time that a `Retry-After` asks for
-/// (RFC 9110 §10.2.3). If the request's deadline comes first, the caller gets the answer, or the
-/// error, as it is. Each retry but that of a stale connection is drawn on the [`RetryBudget`].
+/// (RFC 9110 §10.2.3). If the request's deadline comes first, or a server asks for more than five
+/// minutes, the caller gets the answer, or the error, as it is. Each retry but that of a stale
+/// connection is drawn on the [`RetryBudget`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
     /// How often a request is sent at most, the first time included; servers that cannot be
-    /// connected to do not count. Default: 3. Range: 1, which is never again, to 100.
+    /// connected to do not count, nor do stale connections, of which there may be two. Default: 3.
+    /// Range: 1, which is never again, not even after a stale connection, to 100.
     pub max_attempts: u32,
     /// Answers to ask another server for a better one, or the same one later, if the request may be
     /// repeated. Default: none. Range of each: 400 to 599.
     pub statuses: Vec<u16>,
     /// Whether to send a request again that may be repeated, was sent on a new connection, and got
     /// no byte of an answer: the connection broke, or the
-    /// [`response_head_timeout`](crate::Config::response_head_timeout) passed. Default: false,
-    /// since the server may be at work on it.
+    /// [`write_timeout`](crate::Config::write_timeout) or the
+    /// [`response_head_timeout`](crate::Config::response_head_timeout) passed, on any connection.
+    /// Default: false, since the server may be at work on it.
     pub on_no_answer: bool,
     /// The longest first pause before a server is asked again. Default: 50 ms.
     pub base_delay: Duration,
@@ -134,8 +137,8 @@ impl Retry {
 ///
 /// In any `window` they are at most `percent` of its requests, and `per_second` for each of its
 /// seconds. It is on in every pool. The retries of stale connections are not drawn on it: they are
-/// the price of keeping connections, and each costs a server one request that it had not got. With
-/// zero percent and zero a second, they alone are left.
+/// the price of keeping connections, and at most two for each request. With zero percent and zero a
+/// second, they alone are left.
 ///
 /// The meaning and the numbers are those of Finagle's `RetryBudget`, and of those that took them
 /// from there, tower and linkerd.
@@ -196,5 +199,50 @@ impl RetryBudget {
             )));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::error::ErrorKind;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn checked(retry: Retry, retry_budget: RetryBudget) -> Result<(), Error> {
+        Config { retry, retry_budget, ..Config::default() }.validate()
+    }
+
+    #[test]
+    fn each_setting_of_retries_is_refused_by_name_out_of_its_range() {
+        let (retry, budget) = (Retry::new, RetryBudget::new);
+        let rows = [
+            ("retry.max_attempts", retry().max_attempts(0), budget()),
+            ("retry.max_attempts", retry().max_attempts(101), budget()),
+            ("retry.statuses", retry().on_status([503, 399]), budget()),
+            ("retry.statuses", retry().on_status([600]), budget()),
+            ("retry.base_delay", retry().backoff(Duration::ZERO, MS), budget()),
+            ("retry.max_delay", retry().backoff(MS, Duration::MAX), budget()),
+            ("retry.max_delay", retry().backoff(MS * 2, MS), budget()),
+            ("retry_budget.percent", retry(), budget().percent(1001)),
+            ("retry_budget.per_second", retry(), budget().per_second(1_000_001)),
+            ("retry_budget.window", retry(), budget().window(MS * 999)),
+            ("retry_budget.window", retry(), budget().window(MS * 60_001)),
+        ];
+        for (name, retry, budget) in rows {
+            let error = checked(retry, budget).expect_err(name);
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().starts_with(name), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_each_range_of_retries_are_accepted() {
+        let low = Retry::never().on_status([400]).backoff(MS, MS);
+        checked(low, RetryBudget::new().percent(0).per_second(0).window(MS * 1000)).unwrap();
+        let high = Retry::new().max_attempts(100).on_status([599]);
+        let most = RetryBudget::new().percent(1000).per_second(1_000_000).window(MS * 60_000);
+        checked(high, most).unwrap();
     }
 }

@@ -83,11 +83,11 @@ where
 
     /// The piece, if some of it is still to be written from where it is.
     pub(super) fn unsent(&mut self) -> Option<&mut Piece<B::Data>> {
-        self.piece.as_mut().filter(|piece| !self.again && piece.remaining() > 0)
+        self.piece.as_mut().filter(|piece| piece.remaining() > 0 && !self.again)
     }
 
     pub(super) fn has_unsent(&self) -> bool {
-        !self.again && self.piece.as_ref().is_some_and(|piece| piece.remaining() > 0)
+        self.piece.as_ref().is_some_and(|piece| piece.remaining() > 0 && !self.again)
     }
 
     /// Takes what the body has ready, until a piece is in hand that the buffer has no room for.
@@ -101,7 +101,7 @@ where
         out: &mut Buffer,
         turn: &mut Turn,
     ) -> Result<Filled, ExchangeErrorKind> {
-        if std::mem::take(&mut self.again) {
+        if self.piece.is_some() && std::mem::take(&mut self.again) {
             self.put(exchange, out)?;
         }
         loop {

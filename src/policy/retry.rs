@@ -71,9 +71,10 @@ impl Attempt {
         status: StatusCode,
         closes: bool,
     ) -> Option<RetryReason> {
-        //= https://www.rfc-editor.org/rfc/rfc9110#section-15.5.18
-        //# A client that receives a 417 (Expectation Failed) ... SHOULD repeat that request without
-        //# a 100-continue expectation
+        //= https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1
+        //# A client that receives a 417 (Expectation Failed) status code in response to a request
+        //# containing a 100-continue expectation SHOULD repeat that request without a 100-continue
+        //# expectation
         if status == StatusCode::EXPECTATION_FAILED && self.expects {
             return Some(RetryReason::Expectation);
         }
@@ -81,13 +82,20 @@ impl Attempt {
             return None;
         }
         //= https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9
-        //# If the client has an outstanding request in transit, it MAY repeat that request on a new
-        //# connection.
+        //# If the client has an outstanding request in transit, it MAY repeat that request. If the
+        //# current connection is not usable (e.g., as it would be in HTTP/1.1 because request
+        //# delimitation is lost), a new connection will be used.
         if status == StatusCode::REQUEST_TIMEOUT && closes && self.reused {
             return Some(RetryReason::Stale);
         }
         retry.statuses.contains(&status.as_u16()).then_some(RetryReason::Status(status))
     }
+}
+
+/// Whether there is anything to think about with this answer: nearly always there is not.
+pub(crate) fn concerns(retry: &Retry, status: StatusCode) -> bool {
+    [StatusCode::REQUEST_TIMEOUT, StatusCode::EXPECTATION_FAILED].contains(&status)
+        || retry.statuses.contains(&status.as_u16())
 }
 
 /// Whether another try is the price of keeping connections, which is the pool's, and not that of a

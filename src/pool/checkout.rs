@@ -19,7 +19,7 @@ use crate::rt::TlsInfo;
 use crate::select::Select;
 use crate::server::{Server, ServerId};
 use crate::upstream::{
-    CloseReason, Directory, Lease, Look, Wish, acquire_from, first_look, try_acquire,
+    CloseReason, Directory, Lease, Look, Trust, Wish, acquire_from, first_look, try_acquire,
 };
 
 /// A connection on loan. Dropping it gives it back; [`discard`](Self::discard) closes it.
@@ -78,8 +78,7 @@ pub(super) fn wish<'a>(
         began: None,
         tick: directory.hub.tick(),
         tried,
-        stale: None,
-        fresh: false,
+        trust: Trust::All,
         may_dial: true,
     }
 }

@@ -17,7 +17,7 @@ use crate::proto::h1::ProtocolError;
 use crate::select::{self, Select};
 use crate::server::{Server, ServerId, redact};
 use crate::trace;
-use crate::upstream::{Backend, Directory, Hub, Lease, Outcome, Wish, nanos};
+use crate::upstream::{Backend, Directory, Hub, Lease, Outcome, Trust, Wish, nanos};
 
 /// How a response came about: found in the extensions of each response of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,9 +68,6 @@ impl<'a> Plan<'a> {
     pub(super) fn new(directory: &Directory, parts: &'a Parts) -> Result<Self, Error> {
         let select = parts.extensions.get::<Select>().unwrap_or(&select::ANY);
         let hub = &directory.hub;
-        if let Some(retry) = select.own_retry() {
-            retry.validate()?;
-        }
         let (now, timeout) = (hub.now(), timeout(hub, select));
         let mut plan = Self {
             server: select.server,
@@ -80,10 +77,14 @@ impl<'a> Plan<'a> {
             timeout,
             // A timeout beyond the clock's end is none.
             deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
-            steps: select.steps(&hub.config),
+            steps: None,
             form: Form::Origin,
             verbatim: false,
         };
+        if !select.is_plain() {
+            select.own_retry().map_or(Ok(()), Retry::validate)?;
+            plan.steps = select.steps(&hub.config);
+        }
         if parts.method == Method::CONNECT {
             // Its URI names the end of the tunnel, and any server is a way there.
             plan.form = Form::Authority;
@@ -129,8 +130,7 @@ impl<'a> Plan<'a> {
             began: Some(self.now),
             tick: self.tick,
             tried,
-            stale: None,
-            fresh: false,
+            trust: Trust::All,
             may_dial: true,
         }
     }

@@ -103,13 +103,14 @@ impl Pool {
     /// extensions. A [`ResponseInfo`] is in the response's.
     ///
     /// A server that cannot be connected to is passed over for another. A request is sent again by
-    /// itself only if the connection broke without any answer, nothing had been taken from its
-    /// body, and either nothing of the request had been sent, or the connection had been open
-    /// before and the method is idempotent. A body that says it is empty, as [`Body::empty`] does,
-    /// is never asked. Any other is asked before the first byte is sent, since head and body go out
-    /// together; once it has answered, even if only that it has ended, it cannot be sent again, and
-    /// the error is the caller's. [`Error::is_retry_safe`] then tells whether a new request with a
-    /// new body is without risk.
+    /// itself only if the connection broke without any answer, and either nothing of the request
+    /// had been sent, or the connection had been open before and the request may be repeated; or
+    /// where [`Retry`](crate::Retry) asks for more. That page also says which requests and which
+    /// bodies may be sent again. A body that says it is empty, as [`Body::empty`] does, is never
+    /// asked. Any other is asked before the first byte is sent, since head and body go out
+    /// together. Its first piece is kept until the head of the response is here. If in the end the
+    /// error is the caller's, [`Error::is_retry_safe`] tells whether a new request with a new body
+    /// is without risk.
     ///
     /// A body sent with `Expect: 100-continue` waits until the server asks for it, or for the
     /// [`expect_timeout`](crate::Config::expect_timeout). A response that comes before the request

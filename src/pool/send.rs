@@ -8,7 +8,7 @@ use super::account::Running;
 use super::body::Body;
 use super::exchange::{self, Plan};
 use super::tries::{self, Last, Tries};
-use crate::conn::{ExchangeError, Upload};
+use crate::conn::Upload;
 use crate::error::{BoxError, Error};
 use crate::event::FailureCause;
 use crate::trace;
@@ -42,11 +42,10 @@ where
                     tries::wait(hub, pause).await;
                     continue;
                 }
-                let safe = error.is_retry_safe() && !tries.were_seen();
                 let cause = FailureCause::of(&error);
                 running.failed(cause, tries.count());
                 trace::unsent(&parts, cause);
-                let error = error.after_attempts(tries.count()).retry_safe(safe);
+                let error = tries.no_connection(error);
                 return Err(if upload.is_taken() { error } else { error.with_request(parts) });
             }
         };
@@ -54,17 +53,27 @@ where
         let (number, reused) = (nth.number, nth.reused);
         running.tries(&lease, nth);
         let (result, took) = exchange::exchange(&mut lease, &parts, &plan, &mut upload, nth).await;
-        if !is_good(&result) {
-            let replayable = upload.is_replayable();
-            let last = Last { parts: &parts, result: &result, lease: &lease, replayable };
-            if let Some(again) = tries.again(directory, &plan, &last) {
-                let backend = lease.backend().clone();
-                tries::let_go(lease, &result);
-                upload.rewind();
-                tries::tell(&backend, number, &again);
-                tries::wait(hub, again.pause).await;
-                continue;
+        let result = match result {
+            // Nearly always, and nobody would wish for another.
+            Ok(head) if head.status().as_u16() < 400 => {
+                running.goes_on(&mut lease, took, head.status());
+                return Ok(head.map(|()| Body::incoming(lease, true, number)));
             }
+            result => result,
+        };
+        let last = Last {
+            parts: &parts,
+            result: &result,
+            lease: &lease,
+            replayable: upload.is_replayable(),
+        };
+        if let Some(again) = tries.again(directory, &plan, &last) {
+            let backend = lease.backend().clone();
+            tries::let_go(lease, &result);
+            upload.rewind();
+            tries::tell(&backend, number, &again);
+            tries::wait(hub, again.pause).await;
+            continue;
         }
         return match result {
             Ok(head) => {
@@ -73,19 +82,10 @@ where
                 Ok(head.map(|()| Body::incoming(lease, ok, number)))
             }
             Err(error) => {
-                let unseen = !error.sent && !tries.were_seen();
-                if error.is_broken() {
-                    lease.mark_broken();
-                }
                 running.failed(exchange::cause(&error, reused), number);
-                let error = exchange::failed(&lease, error, unseen).after_attempts(number);
+                let error = tries.failed(&mut lease, error, number);
                 Err(if upload.is_taken() { error } else { error.with_request(parts) })
             }
         };
     }
-}
-
-/// Whether it is an answer that nobody would wish another for.
-fn is_good(result: &Result<Response<()>, ExchangeError>) -> bool {
-    result.as_ref().is_ok_and(|head| head.status().as_u16() < 400)
 }

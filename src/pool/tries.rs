@@ -8,16 +8,16 @@ use http::header::EXPECT;
 use http::request::Parts;
 use http::{HeaderMap, Response};
 
-use super::exchange::{Nth, Plan};
+use super::exchange::{self, Nth, Plan};
 use crate::config::FOREVER;
 use crate::conn::{ExchangeError, ExchangeErrorKind};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, FailureCause, RetryReason};
 use crate::lockfree::lifecycle::State;
-use crate::policy::backoff::{pause, retry_after};
+use crate::policy::backoff;
 use crate::policy::retry::{self, Attempt, Ended};
 use crate::server::ServerId;
-use crate::upstream::{Backend, Count, Directory, Hub, Lease, Wish};
+use crate::upstream::{Backend, Count, Directory, Hub, Lease, Trust, Wish};
 
 /// A server that asks for more time than this is not waited for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -72,15 +72,29 @@ pub(super) struct Again {
 
 impl Tries {
     /// What is asked of the servers now.
+    #[inline]
     pub(super) fn wish<'w>(&'w mut self, plan: &'w Plan<'_>, hub: &Hub) -> Wish<'w> {
+        if self.past.is_none() {
+            return plan.wish(&mut self.tried);
+        }
+        self.wish_again(plan, hub)
+    }
+
+    #[cold]
+    fn wish_again<'w>(&'w mut self, plan: &'w Plan<'_>, hub: &Hub) -> Wish<'w> {
         let Some(past) = &self.past else {
             return plan.wish(&mut self.tried);
         };
-        let (stale, fresh) = (past.stale_at, past.stale == MAX_STALE);
-        Wish { stale, fresh, ..plan.wish_now(hub, &mut self.tried) }
+        let trust = match past.stale_at {
+            None => Trust::All,
+            Some(_) if past.stale == MAX_STALE => Trust::New,
+            Some(server) => Trust::AllBut(server),
+        };
+        Wish { trust, ..plan.wish_now(hub, &mut self.tried) }
     }
 
     /// The attempt that begins with this connection.
+    #[inline]
     pub(super) fn nth<'h>(&'h self, lease: &Lease, parts: &'h Parts) -> Nth<'h> {
         let own = self.past.as_ref().and_then(|past| past.headers.as_ref());
         let headers = own.unwrap_or(&parts.headers);
@@ -89,6 +103,7 @@ impl Tries {
 
     /// How many connections have been tried: those that came to nothing, and those that never came
     /// about.
+    #[inline]
     pub(super) fn count(&self) -> u32 {
         let tried = u32::try_from(self.tried.len()).unwrap_or(u32::MAX);
         self.past.as_ref().map_or(tried, |past| {
@@ -98,8 +113,23 @@ impl Tries {
     }
 
     /// Whether a server may have acted on an attempt before this one.
-    pub(super) fn were_seen(&self) -> bool {
+    fn were_seen(&self) -> bool {
         self.past.as_ref().is_some_and(|past| past.seen)
+    }
+
+    /// What the caller is told when no connection could be had.
+    pub(super) fn no_connection(&self, error: Error) -> Error {
+        let safe = error.is_retry_safe() && !self.were_seen();
+        error.after_attempts(self.count()).retry_safe(safe)
+    }
+
+    /// What the caller is told when the last attempt, which had this number, has failed.
+    pub(super) fn failed(&self, lease: &mut Lease, error: ExchangeError, number: u32) -> Error {
+        if error.is_broken() {
+            lease.mark_broken();
+        }
+        let unseen = !error.sent && !self.were_seen();
+        exchange::failed(lease, error, unseen).after_attempts(number)
     }
 
     /// Whether to make another attempt after the last, and when.
@@ -112,42 +142,18 @@ impl Tries {
     ) -> Option<Again> {
         let hub = &*directory.hub;
         let policy = plan.retry(hub);
-        let attempt = last.attempt(plan, self.headers(last.parts));
-        let reason = attempt.reason(policy).filter(|_| policy.max_attempts > 1)?;
-        let past = self.past.get_or_insert_default();
-        let server = last.lease.backend().id;
-        let now = hub.now();
-        let pause = if retry::is_free(reason) {
-            if past.stale == MAX_STALE {
-                return None;
-            }
-            Duration::ZERO
-        } else if past.sent + 1 >= policy.max_attempts {
-            return None;
-        } else if reason == RetryReason::Expectation {
-            let mut headers = last.parts.headers.clone();
-            headers.remove(EXPECT);
-            past.headers = Some(headers);
-            Duration::ZERO
-        } else {
-            if let Some(asked) = last.asked() {
-                past.until = past.until.max(Some(now + asked.min(FOREVER)));
-            }
-            past.failed.push(server);
-            self.tried.push(server);
-            if directory.has_another(&plan.wish(&mut self.tried)) {
-                Duration::ZERO
-            } else {
-                self.turn_back(hub, plan, now)?
-            }
-        };
-        if now.checked_add(pause).is_none_or(|then| !plan.lasts_until(then)) {
+        if last.result.as_ref().is_ok_and(|head| !retry::concerns(policy, head.status())) {
             return None;
         }
+        let attempt = last.attempt(plan, self.headers(last.parts));
+        let reason = attempt.reason(policy).filter(|_| policy.max_attempts > 1)?;
+        let now = hub.now();
+        let pause = self.pause(directory, plan, last, reason, now)?;
+        now.checked_add(pause).filter(|then| plan.lasts_until(*then))?;
         let past = self.past.get_or_insert_default();
         if retry::is_free(reason) {
             past.stale += 1;
-            past.stale_at = Some(server);
+            past.stale_at = Some(last.lease.backend().id);
             hub.tally.incr(Count::StaleRetries);
         } else if hub.budget.withdraw(hub.tick()) {
             past.sent += 1;
@@ -160,12 +166,48 @@ impl Tries {
         Some(Again { reason, pause })
     }
 
+    /// How long to wait before the next attempt; `None` if there have been enough, or it would be
+    /// too long. From here on it is known where that attempt may go.
+    fn pause(
+        &mut self,
+        directory: &Directory,
+        plan: &Plan<'_>,
+        last: &Last<'_>,
+        reason: RetryReason,
+        now: Instant,
+    ) -> Option<Duration> {
+        let most = plan.retry(&directory.hub).max_attempts;
+        let past = self.past.get_or_insert_default();
+        if retry::is_free(reason) {
+            return (past.stale < MAX_STALE).then_some(Duration::ZERO);
+        }
+        if past.sent + 1 >= most {
+            return None;
+        }
+        if reason == RetryReason::Expectation {
+            let mut headers = last.parts.headers.clone();
+            headers.remove(EXPECT);
+            past.headers = Some(headers);
+            return Some(Duration::ZERO);
+        }
+        if let Some(asked) = last.asked() {
+            past.until = past.until.max(Some(now + asked.min(FOREVER)));
+        }
+        let server = last.lease.backend().id;
+        past.failed.push(server);
+        self.tried.push(server);
+        if directory.has_another(&plan.wish(&mut self.tried)) {
+            return Some(Duration::ZERO);
+        }
+        self.turn_back(&directory.hub, plan, now)
+    }
+
     /// There is no other server: those that were asked in vain may be asked again, after a pause.
     fn turn_back(&mut self, hub: &Hub, plan: &Plan<'_>, now: Instant) -> Option<Duration> {
         let past = self.past.as_mut()?;
         self.tried.retain(|id| !past.failed.contains(id));
         past.failed.clear();
-        let own = pause(plan.retry(hub), past.returns, hub.throw());
+        let own = backoff::pause(plan.retry(hub), past.returns, hub.throw());
         past.returns += 1;
         let asked = past.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
         Some(own.max(asked)).filter(|pause| *pause <= LONGEST_PAUSE.max(own))
@@ -193,7 +235,7 @@ impl Last<'_> {
     /// For how long the server asks to be left alone.
     fn asked(&self) -> Option<Duration> {
         let head = self.result.as_ref().ok()?;
-        retry_after(head.headers(), SystemTime::now)
+        backoff::retry_after(head.headers(), SystemTime::now)
     }
 
     fn attempt(&self, plan: &Plan<'_>, headers: &HeaderMap) -> Attempt {

@@ -37,12 +37,20 @@ pub(crate) struct Wish<'a> {
     pub(crate) tick: u64,
     /// Servers that could not be connected to.
     pub(crate) tried: &'a mut Vec<ServerId>,
-    /// A server of which only a new connection will do: one that had been used before has failed.
-    pub(crate) stale: Option<ServerId>,
-    /// The same for every server: connections of two have failed.
-    pub(crate) fresh: bool,
+    /// Which connections will do.
+    pub(crate) trust: Trust,
     /// Whether the caller would wait for a connection to be opened.
     pub(crate) may_dial: bool,
+}
+
+/// Which connections a caller trusts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    All,
+    /// All but those of this server that have been used before: one of them has failed.
+    AllBut(ServerId),
+    /// None that has been used before: two have failed.
+    New,
 }
 
 impl Wish<'_> {
@@ -59,14 +67,16 @@ impl Wish<'_> {
     /// Whether this connection will not do. However late it came back: its server may cut it as it
     /// did the others.
     fn distrusts(&self, lease: &Lease) -> bool {
-        (self.fresh || self.stale.is_some())
-            && lease.is_reused()
-            && self.wants_new(lease.backend().id)
+        self.trust != Trust::All && lease.is_reused() && self.wants_new(lease.backend().id)
     }
 
     /// Whether only a new connection to this server will do.
     pub(super) fn wants_new(&self, server: ServerId) -> bool {
-        self.fresh || self.stale == Some(server)
+        match self.trust {
+            Trust::All => false,
+            Trust::AllBut(stale) => stale == server,
+            Trust::New => true,
+        }
     }
 
     /// Until when to wait in line; `timeout` is what the pool allows for that.

@@ -24,7 +24,7 @@ mod warm;
 mod watch;
 mod window;
 
-pub(crate) use self::acquire::{Look, Wish, acquire, acquire_from, first_look, try_acquire};
+pub(crate) use self::acquire::{Look, Trust, Wish, acquire, acquire_from, first_look, try_acquire};
 pub(crate) use self::backend::Backend;
 pub(crate) use self::directory::Directory;
 pub use self::distributions::Distributions;

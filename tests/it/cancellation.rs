@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Body, Dialling, Error, Pool, Select};
+use evenkeel::{Body, Dialling, Error, Pool, Retry, Select};
 use http::{Method, Request};
 
 use crate::support::sim::{
@@ -48,9 +48,11 @@ enum Stage {
     Body,
     /// Two connections that were idle give no answer.
     Retry,
+    /// The only server answers badly, and is asked again after a pause.
+    Pause,
 }
 
-const STAGES: [Stage; 12] = [
+const STAGES: &[Stage] = &[
     Stage::Resolve,
     Stage::Connect,
     Stage::Race,
@@ -63,6 +65,7 @@ const STAGES: [Stage; 12] = [
     Stage::Head,
     Stage::Body,
     Stage::Retry,
+    Stage::Pause,
 ];
 
 /// How the request is made.
@@ -101,6 +104,7 @@ impl World {
         let builder = builder.max_connections_per_server(LIMIT).connect_timeout(SECOND * 4);
         // Each dial looks the name up.
         let builder = builder.dialling(Dialling::new().min_ttl(Duration::ZERO));
+        let builder = builder.retry(Retry::new().on_status([503]).backoff(SECOND, SECOND));
         let pool = background.build(&sim, builder);
         Self { sim, one, two, pool }
     }
@@ -144,7 +148,7 @@ impl World {
                 self.pool.close_idle();
                 open_traps(&self.pool, LIMIT).await;
             }
-            Stage::Write | Stage::Leave | Stage::Head | Stage::Body => {}
+            Stage::Write | Stage::Leave | Stage::Head | Stage::Body | Stage::Pause => {}
         }
     }
 
@@ -182,6 +186,7 @@ impl World {
             },
             Stage::Write | Stage::Leave | Stage::Head | Stage::Body => sending == 1,
             Stage::Retry => metrics.destroyed.broken > 0,
+            Stage::Pause => metrics.retries > 0 && metrics.active_connections == 0,
         }
     }
 
@@ -251,6 +256,7 @@ async fn operation(pool: &Pool, stage: Stage, way: Way) -> Result<(), Error> {
         }
         Stage::Head => request(Method::GET, "/after/1000"),
         Stage::Body => request(Method::GET, "/trickle/5/200"),
+        Stage::Pause => request(Method::GET, "/status/503"),
         _ => request(Method::GET, "/b/10000"),
     };
     match way {
@@ -319,9 +325,9 @@ fn drop_everywhere(stage: Stage, way: Way, background: Background, moment: Momen
 }
 
 fn for_all(way: Way, moment: Moment) {
-    for stage in STAGES {
+    for &stage in STAGES {
         // A checkout leaves the retry to its holder.
-        if (stage, way) == (Stage::Retry, Way::Checkout) {
+        if matches!(stage, Stage::Retry | Stage::Pause) && way == Way::Checkout {
             continue;
         }
         for background in BACKGROUNDS {

@@ -22,6 +22,7 @@ mod reading;
 mod real;
 mod regression;
 mod requests;
+mod retries;
 mod shutdown;
 mod sim_back_off;
 mod sim_background;

@@ -3,9 +3,10 @@
 use std::sync::{Arc, OnceLock, mpsc};
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Event, Pool};
+use evenkeel::{Event, Pool, Retry, RetryReason};
 
-use crate::support::parse;
+use crate::support::sim::{ONE, builder, get};
+use crate::support::{SimServer, assert_balanced, parse};
 
 #[test]
 fn the_observer_is_told_of_servers_that_come_and_go() {
@@ -27,6 +28,32 @@ fn the_observer_is_told_of_servers_that_come_and_go() {
         "ServerRemoved { id: ServerId(2), url: \"http://10.0.0.2\" }",
     ];
     assert_eq!(told.try_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_observer_may_call_the_pool_when_it_is_told_of_a_retry() {
+    let sim = Sim::new();
+    let server = SimServer::start(&sim, ONE);
+    let known: Arc<OnceLock<Pool>> = Arc::default();
+    let (tell, told) = mpsc::channel();
+    let seen = known.clone();
+    let observer = move |event: &Event<'_>| {
+        if let Event::Retry { server, reason, .. } = event {
+            // Nothing is held: the connection that brought the answer is idle, and can be closed.
+            let pool = seen.get().expect("the pool is built");
+            assert_eq!(pool.metrics().idle_connections, 1);
+            pool.close_idle();
+            tell.send((*server, *reason)).expect("the test listens");
+        }
+    };
+    let builder = builder(&sim, &[&server]).observer(observer);
+    let pool = builder.retry(Retry::new().on_status([503])).build().unwrap();
+    known.set(pool.clone()).expect("the first time");
+    sim.block_on(get(&pool, "/fails/1")).unwrap();
+    let reason = RetryReason::Status(http::StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [(pool.server_stats()[0].id, reason)]);
+    assert_eq!(server.counts().opened, 2);
+    assert_balanced(&pool.metrics());
 }
 
 #[test]

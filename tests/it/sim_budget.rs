@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use evenkeel::rt::sim::Sim;
 use evenkeel::{
-    BoxFuture, Builder, Connector, ErrorKind, Liveness, Metrics, Pool, Retry, RetryBudget, Target,
-    Transport,
+    Body, BoxFuture, Builder, Connector, ErrorKind, Liveness, Metrics, Pool, Retry, RetryBudget,
+    Target, Transport,
 };
 use futures_lite::io::{AsyncRead, AsyncWrite};
+use http::Request;
 
 use crate::support::sim::{MS, ONE, SECOND, TWO, builder, get};
 use crate::support::sim_server::SimServer;
@@ -91,6 +92,23 @@ fn new_connections_that_break_are_replaced_within_the_budget() {
         sim.sleep(SECOND * 10).await;
         assert_eq!(retries(&pool, 1).await, 2, "what was taken is forgotten with its window");
     });
+    assert_balanced(&pool.metrics());
+}
+
+#[test]
+fn a_request_that_was_tried_in_vain_is_given_back_if_its_body_was_not_asked() {
+    let sim = Sim::new();
+    let server = SimServer::start(&sim, ONE);
+    let runtime = sim.runtime().wrap_connector(|_: Arc<dyn Connector>| Brittle);
+    let pool = builder(&sim, &[&server]).runtime(runtime).build().unwrap();
+    for body in ["", "text"] {
+        let request = Request::post("/jobs").body(Body::from(body)).unwrap();
+        let error = sim.block_on(pool.send(request)).map(drop).expect_err("it breaks");
+        assert_eq!((error.attempts(), error.reused()), (3, false));
+        assert!(error.is_retry_safe(), "nothing was sent, in any attempt");
+        // The pool could send the text three times; but it has it, and not the caller.
+        assert_eq!(error.into_request().is_some(), body.is_empty());
+    }
     assert_balanced(&pool.metrics());
 }
 

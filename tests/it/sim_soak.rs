@@ -8,7 +8,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Body, Error, ErrorKind, Pool, Select, Server, Strategy};
+use evenkeel::{
+    Body, Error, ErrorKind, Metrics, Pool, Retry, RetryBudget, Select, Server, Strategy,
+};
 use fastrand::Rng;
 use http::{Method, Request};
 
@@ -32,7 +34,7 @@ const MOST_PER_SERVER: usize = 7;
 const MOST_IN_TOTAL: usize = 9;
 
 /// The paths of well-behaved and ill-behaved answers.
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 16] = [
     "/",
     "/",
     "/",
@@ -47,6 +49,8 @@ const PATHS: [&str; 14] = [
     "/extra",
     "/drop",
     "/drop-next",
+    "/late-next",
+    "/status/503",
 ];
 
 /// One call, of a random kind. An error is an honest end too.
@@ -236,14 +240,17 @@ fn floor(seed: u64) -> usize {
     (seed % 3) as usize / 2
 }
 
-/// How many grants were taken back, and how many callers were sent away for others.
-fn soak(seed: u64, background: Background) -> (u64, u64) {
+/// What has happened by the end.
+fn soak(seed: u64, background: Background) -> Metrics {
     fastrand::seed(seed);
     let sim = Sim::new();
     let (mut one, two) = (SimServer::start(&sim, ONE), SimServer::start(&sim, TWO));
     sim.net().latency(MS * (seed % 3) as u32);
     let builder = builder(&sim, &[&one, &two]).max_connections_per_server(PER_SERVER);
     let builder = builder.max_total_connections(TOTAL).max_connecting(2).max_idle_connections(4);
+    let retry = Retry::new().on_status([503]).on_no_answer(true).max_attempts(5);
+    let budget = RetryBudget::new().percent(5).per_second(1);
+    let builder = builder.retry(retry).retry_budget(budget);
     let nth = usize::try_from(seed).expect("a small number");
     let strategy = Strategy::ALL[nth % Strategy::ALL.len()];
     let builder = builder.max_waiters(WAITERS).strategy(strategy).seed(seed);
@@ -278,7 +285,7 @@ fn soak(seed: u64, background: Background) -> (u64, u64) {
     assert_eq!((report.completed, report.cut, report.waiters_failed), (0, 0, 0));
     assert_eq!(one.counts().open + two.counts().open, 0);
     assert_eq!(sim.tasks(), one.tasks() + two.tasks());
-    (metrics.grants_reclaimed, metrics.shed)
+    metrics
 }
 
 fn seeds() -> Range<u64> {
@@ -293,15 +300,17 @@ fn seeds() -> Range<u64> {
 
 #[test]
 fn every_call_ends_and_nothing_is_lost_in_any_turmoil() {
-    let (mut reclaimed, mut shed) = (0, 0);
+    let (mut in_line, mut again) = ((0, 0), (0, 0, 0));
     for seed in seeds() {
         for background in BACKGROUNDS {
             // Told only if it fails; then `SIM_SEEDS` brings it about again.
             println!("seed {seed}, {background:?}");
             let seen = soak(seed, background);
-            reclaimed += seen.0;
-            shed += seen.1;
+            in_line = (in_line.0 + seen.grants_reclaimed, in_line.1 + seen.shed);
+            let (refused, stale) = (seen.retries_refused, seen.stale_retries);
+            again = (again.0 + seen.retries, again.1 + refused, again.2 + stale);
         }
     }
-    assert!(reclaimed > 0 && shed > 0, "no turmoil in the line: {reclaimed} and {shed}");
+    assert!(in_line.0 > 0 && in_line.1 > 0, "no turmoil in the line: {in_line:?}");
+    assert!(again.0 > 0 && again.1 > 0 && again.2 > 0, "no turmoil of retries: {again:?}");
 }

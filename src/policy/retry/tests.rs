@@ -110,7 +110,8 @@ fn an_answer_is_taken_for_the_last_but_where_the_table_says() {
     let listed = Retry::new().on_status([408, 503]);
     for row in rows {
         let (code, closes, reused, expects, expected) = row;
-        let ended = Ended::Answered(StatusCode::from_u16(code).unwrap(), closes);
+        let ended_with = StatusCode::from_u16(code).unwrap();
+        let ended = Ended::Answered(ended_with, closes);
         let attempt = |repeatable, replayable| {
             let (sent, received) = (true, true);
             Attempt { ended, reused, sent, received, replayable, repeatable, expects }
@@ -119,6 +120,11 @@ fn an_answer_is_taken_for_the_last_but_where_the_table_says() {
             [(true, &listed), (true, &Retry::new()), (false, &listed), (false, &Retry::new())]
                 .map(|(repeatable, retry)| attempt(repeatable, true).reason(retry));
         assert_eq!(reasons, expected, "{row:?}");
+        let retried = [&listed, &Retry::new()].map(|retry| {
+            [true, false].iter().any(|&may| attempt(may, true).reason(retry).is_some())
+        });
+        let concerned = [concerns(&listed, ended_with), concerns(&Retry::new(), ended_with)];
+        assert!(retried[0] <= concerned[0] && retried[1] <= concerned[1], "{row:?}");
         assert_eq!(attempt(true, false).reason(&listed), None, "{row:?}: its body is gone");
     }
 }
