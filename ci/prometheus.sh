@@ -42,8 +42,10 @@ prometheus=$!
 
 # Asked until it knows: how long that takes is its own business.
 for _ in $(seq 60); do
-    value=$(promtool query instant "http://127.0.0.1:$port" \
-        'sum(evenkeel_pool_requests_succeeded_total)' 2>/dev/null | sed -n 's/^.*=> \([0-9]*\) @.*/\1/p')
+    # In the beginning it does not answer.
+    answer=$(promtool query instant "http://127.0.0.1:$port" \
+        'sum(evenkeel_pool_requests_succeeded_total)' 2>/dev/null) || true
+    value=$(sed -n 's/^.*=> \([0-9]*\) @.*/\1/p' <<<"$answer")
     if [ "${value:-0}" -gt 0 ]; then
         echo "Prometheus has scraped $value requests"
         exit 0

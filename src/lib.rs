@@ -101,6 +101,13 @@
 //! ten for each of the seconds. If nothing was sent, the error gives the request back
 //! ([`Error::into_request`]). Errors show no user info and no query of a URL.
 //!
+//! # Watching a pool
+//!
+//! [`Pool::metrics`] and [`Pool::server_stats`] are snapshots that are right without any background
+//! work, [`Pool::distributions`] has quantiles, [`Metrics::since`] rates. An [`Observer`] is told
+//! of each [`Event`]. [`prometheus::encode`] writes all figures as text. No path, query or user
+//! info is in any figure; an event has the path of its request.
+//!
 //! # Cancel safety
 //!
 //! Every future may be dropped at any time. What it held goes back: its place in line to nobody, a

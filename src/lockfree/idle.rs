@@ -150,11 +150,6 @@ impl<T> Idle<T> {
         idle
     }
 
-    /// How many connections have cells now.
-    pub fn cells(&self) -> usize {
-        self.count() * shape::PER_WORD
-    }
-
     /// How many words there are.
     #[inline]
     fn count(&self) -> usize {

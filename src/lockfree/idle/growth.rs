@@ -13,7 +13,7 @@
 //!   published the word pairs afterwards, and the owner sees that there is a new one
 //!   ([`Idle::has_grown`]).
 
-use super::shape::{CLOSED, FIRST, GROUP, MOST_WORDS, NARROW, WAITERS, nth, places};
+use super::shape::{CLOSED, FIRST, GROUP, MOST_WORDS, NARROW, PER_WORD, WAITERS, nth, places};
 use super::{Idle, Slot, Word};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 
@@ -90,6 +90,11 @@ impl<T> Idle<T> {
             // Ordering: Relaxed, as above.
             self.slow.full.fetch_min(at, Ordering::Relaxed);
         }
+    }
+
+    /// How many connections have cells now.
+    pub fn cells(&self) -> usize {
+        self.count() * PER_WORD
     }
 
     /// Whether flags were born that nobody has taken off yet. Only for the owner of the line.
