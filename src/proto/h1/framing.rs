@@ -85,8 +85,10 @@ pub(crate) fn of_response(
     //# cannot contain a message body or trailer section.
     let bodiless = matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if asked.head || bodiless {
-        // A length that is none frames nothing here. It still tells of a peer to beware of.
-        let odd = counted && content_length(headers).is_none();
+        // A length or a coding that is none frames nothing here. It still tells of a peer to
+        // beware of.
+        let odd = (counted && content_length(headers).is_none())
+            || (coded && list(headers, &header::TRANSFER_ENCODING).any(<[u8]>::is_empty));
         return Ok(framing(BodyKind::Empty, persistent && !odd));
     }
 

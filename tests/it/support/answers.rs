@@ -85,6 +85,8 @@ const KEPT_OPEN: &[(&str, Comes)] = &[
     ("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nhi", Closed(200, "hi")),
     ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi", Closed(200, "hi")),
     ("HTTP/1.1 204 No\r\nContent-Length: x\r\n\r\n", Closed(204, "")),
+    ("HTTP/1.1 204 No\r\nTransfer-Encoding: c,,k\r\n\r\n", Closed(204, "")),
+    ("HTTP/1.1 304 No\r\nTransfer-Encoding: chunked,\r\n\r\n", Closed(304, "")),
     // Lengths that are none.
     ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi!", Refused),
     ("HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nhi!", Refused),

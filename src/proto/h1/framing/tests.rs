@@ -33,6 +33,8 @@ fn responses_without_a_body_have_none_whatever_their_fields_say() {
         (&[("transfer-encoding", "gzip")], true),
         // What is said twice or is nonsense frames nothing here, but is not trusted either.
         (&[("content-length", "junk")], false),
+        (&[("transfer-encoding", "c,,k")], false),
+        (&[("transfer-encoding", "chunked,")], false),
         (&[("content-length", "5"), ("transfer-encoding", "chunked")], false),
         (&[], true),
     ];
