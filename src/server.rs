@@ -207,7 +207,8 @@ impl Server {
     }
 
     /// Reaches this server by `proxy`, in the place of the [pool's](crate::Builder::proxy). A
-    /// server behind a Unix-domain socket is reached directly all the same.
+    /// server behind a Unix-domain socket is reached directly all the same, and one that is in a
+    /// pool already and is added again keeps the way it has.
     #[must_use]
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         if !matches!(self.way, Way::Unix(_)) {

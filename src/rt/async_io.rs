@@ -96,8 +96,12 @@ impl AsyncIoStream<TcpStream> {
 
 /// Whether a connection goes on being made.
 fn is_in_progress(error: &io::Error) -> bool {
-    let in_progress = rustix::io::Errno::INPROGRESS.raw_os_error();
-    error.raw_os_error() == Some(in_progress) || is_retry(error)
+    // Elsewhere it would block, as far as the error tells.
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) {
+        return true;
+    }
+    is_retry(error)
 }
 
 impl<S: Socket> AsyncIoStream<S> {

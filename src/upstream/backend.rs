@@ -109,6 +109,7 @@ impl Backend {
 
     /// The pause in which it is not dialled, if there is one now.
     pub(super) fn pause(&self) -> Option<Pause> {
+        // A connection ends a pause. One that comes about as another dial fails is seen here.
         self.back_off.pause(|| self.hub.now()).filter(|_| !self.is_live())
     }
 

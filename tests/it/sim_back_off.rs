@@ -5,7 +5,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Dialling, Error, ErrorKind, Event, Phase, Pool};
+use evenkeel::{Dialling, Error, ErrorKind, Event, Phase, Pool, Select};
+use futures_lite::future::{poll_once, zip};
 
 use crate::support::join::{Job, join_all};
 use crate::support::sim::{BACKGROUNDS, Background, MS, ONE, SECOND, TWO, builder, get, hold};
@@ -127,15 +128,41 @@ fn those_in_line_are_told_though_the_total_is_used_up_elsewhere() {
         let held = hold(&pool, 1).await;
         let id = pool.add_server(crate::support::parse(&two.url())).unwrap();
         let only = || {
-            let select = evenkeel::Select::new().server(id);
+            let select = Select::new().server(id);
             pool.checkout(select)
         };
         let start = sim.now();
-        let (first, second) = futures_lite::future::zip(only(), only()).await;
+        let (first, second) = zip(only(), only()).await;
         assert!(first.unwrap_err().is_timeout());
         assert!(second.unwrap_err().retry_after().is_some());
         assert_eq!(sim.now() - start, SECOND);
         drop(held);
+    });
+    assert_balanced(&pool.metrics());
+}
+
+#[test]
+fn those_in_line_are_told_though_one_before_them_does_not_come() {
+    let sim = Sim::new();
+    let server = SimServer::start(&sim, ONE);
+    sim.net().black_hole(ONE);
+    let builder = builder(&sim, &[&server]).max_connecting(1).connect_timeout(SECOND);
+    let pool = builder.dialling(after(1)).build().unwrap();
+    sim.block_on(async {
+        let (mut first, mut lazy) = (Box::pin(get(&pool, "/")), Box::pin(get(&pool, "/")));
+        assert!(poll_once(&mut first).await.is_none());
+        // It is given the permit of the dial that fails, and is not polled.
+        assert!(poll_once(&mut lazy).await.is_none());
+        let (tell, told) = mpsc::channel();
+        let last = pool.clone();
+        sim.spawn(async move { tell.send(get(&last, "/").await).unwrap() });
+        sim.settle().await;
+        assert!(first.await.unwrap_err().is_timeout());
+        // The clock stands still.
+        sim.settle().await;
+        let last = told.try_recv().expect("it is told at once");
+        assert!(last.unwrap_err().retry_after().is_some());
+        assert!(lazy.await.unwrap_err().retry_after().is_some());
     });
     assert_balanced(&pool.metrics());
 }

@@ -1,6 +1,10 @@
 //! Goal: the first address that answers wins, soon, and nothing is left of the others.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use super::*;
+use crate::rt::{Sleep, Timer};
 
 const V6: &str = "[fd00::1]:80";
 const V4: &str = "10.0.0.1:80";
@@ -157,10 +161,20 @@ fn a_dropped_dial_closes_all_its_half_open_sockets() {
 #[test]
 fn a_runtime_that_has_ended_ends_the_dial() {
     // Its sleeps end at once, again and again.
+    struct Over;
+    impl Future for Over {
+        type Output = ();
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+    }
+    impl Sleep for Over {
+        fn reset(self: Pin<&mut Self>, _: Instant) {}
+    }
     struct Ended(Sim);
-    impl crate::rt::Timer for Ended {
-        fn sleep_until(&self, _: Instant) -> std::pin::Pin<Box<dyn crate::rt::Sleep>> {
-            self.0.sleep_until(self.0.now())
+    impl Timer for Ended {
+        fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
+            Box::pin(Over)
         }
         fn now(&self) -> Instant {
             self.0.now()
