@@ -90,6 +90,25 @@ fn a_floor_that_expires_is_replaced_before_it_ends() {
 }
 
 #[test]
+fn what_stays_for_the_floor_is_what_was_used_last() {
+    let world = world(Background::Driven, |builder| builder.min_idle(1));
+    let sim = world.sim.clone();
+    sim.block_on(async {
+        let one = Select::new().server(id_at(&world.pool, &world.servers[0]));
+        let first = world.pool.checkout(one.clone()).await.unwrap();
+        let second = world.pool.checkout(one).await.unwrap();
+        drop(first);
+        world.sim.sleep(MS * 500).await;
+        drop(second);
+        assert_eq!(world.open_after(MS * 89_500 - MS).await[0], 2);
+        assert_eq!(world.open_after(MS).await[0], 1);
+        let server = id_at(&world.pool, &world.servers[0]);
+        let old = |info: &evenkeel::IdleInfo| info.server == server && info.idle > MS * 89_500;
+        assert_eq!(world.pool.close_idle_where(old), 0, "the wrong one was closed");
+    });
+}
+
+#[test]
 fn a_connection_is_replaced_while_it_carries_its_last_request() {
     let world = world(Background::Driven, |builder| {
         builder.min_idle(1).max_requests_per_connection(3).max_lifetime(SECOND * 60)

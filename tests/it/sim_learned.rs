@@ -106,6 +106,20 @@ fn connections_that_are_good_at_that_age_refute_what_was_suspected() {
 }
 
 #[test]
+fn a_watched_connection_that_outlives_the_suspicion_refutes_it_when_it_is_closed() {
+    let (sim, _server, pool) = world(Background::Driven, |builder| builder);
+    sim.block_on(async {
+        get(&pool, "/fin/2000").await.unwrap();
+        sim.sleep(SECOND * 4).await;
+        for _ in 0..3 {
+            get(&pool, "/fin/8000").await.unwrap();
+            sim.sleep(SECOND * 10).await;
+        }
+    });
+    assert_eq!(learned(&pool), Some(SECOND * 7));
+}
+
+#[test]
 fn what_was_learned_is_forgotten_after_ten_minutes() {
     let (sim, _server, pool) = world(Background::Driven, |builder| builder);
     sim.block_on(async {
