@@ -266,13 +266,14 @@ fn where_no_other_server_can_be_reached_the_request_comes_back_to_the_first() {
 
 #[test]
 fn a_server_that_was_asked_for_is_the_only_one_that_is_asked_again() {
-    let (sim, [one, two], pool) = world(["/fails/1/1", ""], |builder| builder);
-    let only = pool.server_stats()[0].id;
+    let (sim, [one, two], pool) = world(["/fails/2/1", ""], |builder| builder);
+    let only = Select::new().server(pool.server_stats()[0].id);
+    let impatient = only.clone().timeout(MS * 500);
     sim.block_on(async {
-        let outcome = send(&sim, &pool, wished("/", Select::new().server(only))).await;
-        assert_eq!(outcome, (200, 2, SECOND));
+        assert_eq!(send(&sim, &pool, wished("/", impatient)).await, (503, 1, NOW));
+        assert_eq!(send(&sim, &pool, wished("/", only)).await, (200, 2, SECOND));
     });
-    assert_eq!((one.requests(), two.requests()), (2, 0));
+    assert_eq!((one.requests(), two.requests()), (3, 0));
 }
 
 #[test]

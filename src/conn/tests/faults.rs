@@ -176,6 +176,7 @@ fn an_answer_to_nothing_is_never_taken_for_ours() {
     let expected = ProtocolError::Unsolicited;
     assert!(matches!(error.kind, ExchangeErrorKind::Protocol(found) if found == expected));
     assert!(!error.sent && !world.conn.is_reusable());
+    assert!(error.is_broken(), "as good as closed: nothing of ours was sent");
 
     let mut world = World::new();
     world.wire.writes(Write::Fail(io::ErrorKind::BrokenPipe));
