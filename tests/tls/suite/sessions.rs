@@ -1,6 +1,6 @@
 //! Sessions are resumed with the server that they were made with, and with no other.
 
-use evenkeel::{Pool, Select, Server, TlsConfig, TlsInfo};
+use evenkeel::{Pool, Select, Server, TlsConfig, TlsCrypto, TlsInfo};
 use rustls::version::{TLS12, TLS13};
 
 use crate::front::{Farewell, Front};
@@ -129,5 +129,20 @@ fn a_configuration_of_rustls_is_used_as_it_is() {
         let pool = env.builder().server(parse(&by_address)).tls(tls).build().unwrap();
         let info = connect(&pool, Select::new()).await;
         assert_eq!((info.is_1_3, info.alpn), (false, None));
+    });
+}
+
+#[test]
+fn the_cryptography_that_is_asked_for_is_used_or_its_feature_named() {
+    under_block_on(|env| async move {
+        let world = World::start();
+        let with = |crypto| world.builder(&env).tls(world.tls().crypto(crypto)).build();
+        let ring = with(TlsCrypto::Ring).expect("it is always there");
+        assert!(connect(&ring, Select::new()).await.is_1_3);
+        match (with(TlsCrypto::AwsLcRs), cfg!(feature = "aws-lc-rs")) {
+            (Ok(pool), true) => assert!(connect(&pool, Select::new()).await.is_1_3),
+            (Err(error), false) => assert!(error.to_string().contains("`aws-lc-rs`"), "{error}"),
+            (outcome, built) => panic!("built with it: {built}, {outcome:?}"),
+        }
     });
 }
