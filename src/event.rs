@@ -1,6 +1,6 @@
 //! [`Event`]: what happens in a pool, told as it happens to an [`Observer`].
 
-use crate::server::ServerId;
+use crate::server::{Health, HealthReason, ServerId, ServerState};
 
 /// Something that has happened in a pool.
 #[derive(Clone, Debug)]
@@ -22,6 +22,34 @@ pub enum Event<'a> {
         /// Its base URL.
         url: &'a str,
     },
+    /// A server's health has changed.
+    #[non_exhaustive]
+    HealthChanged {
+        /// The server.
+        id: ServerId,
+        /// Its base URL.
+        url: &'a str,
+        /// What it was.
+        from: Health,
+        /// What it is.
+        to: Health,
+        /// Why.
+        why: HealthReason,
+    },
+    /// Something else was decided about a server.
+    #[non_exhaustive]
+    StateChanged {
+        /// The server.
+        id: ServerId,
+        /// Its base URL.
+        url: &'a str,
+        /// What was decided.
+        state: ServerState,
+    },
+    /// Too few servers are well: from now on their health is ignored.
+    PanicBegan,
+    /// Enough servers are well again.
+    PanicEnded,
 }
 
 /// Is told what happens in a pool.

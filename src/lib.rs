@@ -163,6 +163,8 @@ mod event;
 #[cfg(not(evenkeel_loom))]
 pub mod fuzzing;
 #[cfg(not(evenkeel_loom))]
+mod health;
+#[cfg(not(evenkeel_loom))]
 mod lockfree;
 #[cfg(not(evenkeel_loom))]
 mod metrics;
@@ -190,7 +192,7 @@ mod upstream;
 #[cfg(not(evenkeel_loom))]
 pub use balance::{Balancer, Candidate, Candidates};
 #[cfg(not(evenkeel_loom))]
-pub use config::{Config, Limits};
+pub use config::{CheckResponse, Config, Ejection, HealthCheck, Limits};
 #[cfg(not(evenkeel_loom))]
 pub use error::{Error, ErrorKind, Phase};
 #[cfg(not(evenkeel_loom))]
@@ -198,7 +200,9 @@ pub use event::{Event, Observer};
 #[cfg(not(evenkeel_loom))]
 pub use lockfree::histogram::Distribution;
 #[cfg(not(evenkeel_loom))]
-pub use metrics::{Destroyed, Exclusion, Explanation, Metrics, ServerReport, ServerStats, Verdict};
+pub use metrics::{
+    CheckReport, Destroyed, Exclusion, Explanation, Metrics, ServerReport, ServerStats, Verdict,
+};
 #[cfg(not(evenkeel_loom))]
 pub use pool::{
     Body, Builder, Checkout, ConnectionInfo, IdleInfo, LeasedBody, Pool, ResponseInfo,
@@ -212,7 +216,7 @@ pub use rt::{
 #[cfg(not(evenkeel_loom))]
 pub use select::Select;
 #[cfg(not(evenkeel_loom))]
-pub use server::{Server, ServerId};
+pub use server::{CheckFailure, Fault, Health, HealthReason, Server, ServerId, ServerState};
 #[cfg(not(evenkeel_loom))]
 pub use strategy::Strategy;
 #[cfg(not(evenkeel_loom))]

@@ -1,9 +1,12 @@
 //! [`Server`]: what the user adds to a pool.
 
+mod state;
+
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
+pub use self::state::{CheckFailure, Fault, Health, HealthReason, ServerState};
 use crate::error::{Error, ErrorKind};
 
 const ASCII_HINT: &str = "; write an international name in its ASCII form (xn--…)";
@@ -47,8 +50,18 @@ pub struct Server {
     authority: String,
     /// A limit of its own.
     max_connections: Option<usize>,
+    /// Where it is checked, if not where requests go.
+    check_at: Option<Box<CheckAt>>,
     /// What the user may change while the server is in a pool.
     terms: Terms,
+}
+
+/// What of a health check is another than the pool's, or the server's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct CheckAt {
+    pub(crate) host: Option<String>,
+    pub(crate) port: Option<u16>,
+    pub(crate) path: Option<String>,
 }
 
 /// On what terms a server takes part in balancing.
@@ -120,6 +133,7 @@ impl Server {
             port,
             authority,
             max_connections: None,
+            check_at: None,
             terms: Terms::default(),
         })
     }
@@ -140,6 +154,42 @@ impl Server {
     pub fn max_connections(mut self, limit: usize) -> Self {
         self.max_connections = Some(limit);
         self
+    }
+
+    /// Has the server checked at another host, a name or an address without brackets. What it
+    /// is told as `Host` stays the same. Default: the URL's.
+    #[must_use]
+    pub fn health_check_host(mut self, host: impl Into<String>) -> Self {
+        self.check_at.get_or_insert_default().host = Some(host.into());
+        self
+    }
+
+    /// Has the server checked at another port. Default: the URL's.
+    ///
+    /// ```
+    /// use evenkeel::{HealthCheck, Pool, Server};
+    ///
+    /// let server = Server::new("http://10.0.0.1:8080")?.health_check_port(9090);
+    /// let pool = Pool::builder().server(server).health_check(HealthCheck::get("/healthz"));
+    /// # Ok::<(), evenkeel::Error>(())
+    /// ```
+    #[must_use]
+    pub fn health_check_port(mut self, port: u16) -> Self {
+        self.check_at.get_or_insert_default().port = Some(port);
+        self
+    }
+
+    /// Has the server asked for another path. Default: that of the pool's
+    /// [`HealthCheck`](crate::HealthCheck).
+    #[must_use]
+    pub fn health_check_path(mut self, path: impl Into<String>) -> Self {
+        self.check_at.get_or_insert_default().path = Some(path.into());
+        self
+    }
+
+    /// Where the server is checked, if not where requests go.
+    pub(crate) fn check_at(&self) -> Option<&CheckAt> {
+        self.check_at.as_deref()
     }
 
     /// The limit that this server has for itself.

@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use super::Pool;
 use crate::balance::Balancer;
-use crate::config::Config;
+use crate::config::{Config, Ejection, HealthCheck};
 use crate::conn::{Buffers, ConnShared, HeadLimits};
-use crate::error::Error;
-#[cfg(any(doc, not(feature = "async-io")))]
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
 use crate::rt::Runtime;
 use crate::server::Server;
@@ -91,6 +89,37 @@ impl Builder {
         self
     }
 
+    /// See [`HealthCheck::interval()`]. Default: 30 s.
+    pub fn health_check_interval(mut self, interval: Duration) -> Self {
+        self.config.health_check.interval = interval;
+        self
+    }
+
+    /// See [`HealthCheck::timeout()`]. Default: 5 s.
+    pub fn health_check_timeout(mut self, timeout: Duration) -> Self {
+        self.config.health_check.timeout = timeout;
+        self
+    }
+
+    /// What health checks ask for. It does not make them [stricter](HealthCheck::get). Default:
+    /// `/health`.
+    pub fn health_check_path(mut self, path: impl Into<String>) -> Self {
+        self.config.health_check.path = path.into();
+        self
+    }
+
+    /// See [`HealthCheck::unhealthy_threshold()`]. Default: 3.
+    pub fn unhealthy_threshold(mut self, count: u32) -> Self {
+        self.config.health_check.unhealthy_threshold = count;
+        self
+    }
+
+    /// See [`HealthCheck::healthy_threshold()`]. Default: 2.
+    pub fn healthy_threshold(mut self, count: u32) -> Self {
+        self.config.health_check.healthy_threshold = count;
+        self
+    }
+
     /// See [`Config::seed`]. Default: `None`.
     pub fn seed(mut self, seed: impl Into<Option<u64>>) -> Self {
         self.config.seed = seed.into();
@@ -130,6 +159,14 @@ impl Builder {
         ewma_decay: Duration,
         /// See [`Config::hash_balance_factor`]. Default: 125.
         hash_balance_factor: u32,
+        /// See [`Config::health_check`]. Default: [`HealthCheck::default`].
+        health_check: HealthCheck,
+        /// See [`Config::ejection`]. Default: [`Ejection::default`].
+        ejection: Ejection,
+        /// See [`Config::panic_threshold`]. Default: 0.
+        panic_threshold: u32,
+        /// See [`Config::start_unknown`]. Default: true.
+        start_unknown: bool,
         /// See [`Config::expect_timeout`]. Default: 1 s.
         expect_timeout: Duration,
         /// See [`Config::max_head_size`]. Default: 64 KiB.
@@ -139,6 +176,8 @@ impl Builder {
     }
 
     optional_setters! {
+        /// See [`Config::slow_start`]. Default: 5 s; `None` switches it off.
+        slow_start,
         /// See [`Config::max_lifetime`]. Default: none.
         max_lifetime,
         /// See [`Config::queue_timeout`]. Default: none.
@@ -159,7 +198,8 @@ impl Builder {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if a setting is out of range or contradicts another, if there is no
-    /// runtime, or if the runtime is a tokio one without timers.
+    /// runtime, or if the runtime is a tokio one without timers. [`ErrorKind::NoBackground`] if
+    /// something is asked for that needs background work, and the runtime has no place for it.
     pub fn build(self) -> Result<Pool, Error> {
         let directory = self.assemble(false)?;
         tasks::arm(&directory);
@@ -193,12 +233,19 @@ impl Builder {
         Ok((Pool::new(directory), driver))
     }
 
-    fn assemble(self, driven: bool) -> Result<Arc<Directory>, Error> {
+    fn assemble(mut self, driven: bool) -> Result<Arc<Directory>, Error> {
         self.config.validate()?;
         let mut runtime = self.runtime.map_or_else(default_runtime, Ok)?;
         runtime.check()?;
         if driven {
             runtime = runtime.without_background();
+        } else if !runtime.has_background() {
+            if self.config.health_check.is_explicit() {
+                let message = "health_check is set, and the runtime has no background work: call \
+                               Runtime::spawner, or Builder::build_with_driver";
+                return Err(Error::new(ErrorKind::NoBackground, message));
+            }
+            self.config.health_check = HealthCheck::off();
         }
         let buffers = Buffers::new(KEPT_BUFFERS);
         let limits = HeadLimits {

@@ -4,18 +4,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::RETRY_AFTER;
 use http::request::Parts;
 use http::uri::Authority;
-use http::{Method, Response, StatusCode, Uri};
+use http::{Method, Response, Uri};
 
+use super::verdict;
 use crate::config::Steps;
 use crate::conn::{ExchangeError, ExchangeErrorKind, Form, RequestHead};
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::policy::retry::Attempt;
 use crate::select::{self, Select};
 use crate::server::{Server, ServerId, redact};
-use crate::upstream::{Backend, Count, Directory, Hub, Lease, Outcome, Wish};
+use crate::upstream::{Backend, Count, Directory, Hub, Lease, Wish};
 
 /// How a response came about: found in the extensions of each response of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,7 +196,7 @@ where
     B: http_body::Body,
     B::Error: Into<BoxError>,
 {
-    let direct = lease.is_direct();
+    let (direct, is_trial) = (lease.is_direct(), lease.is_trial());
     let since = if direct { plan.now } else { lease.backend().hub.now() };
     let connect = lease.connect_time();
     let (conn, backend) = lease.split();
@@ -228,7 +228,7 @@ where
     match &mut result {
         Ok(response) => {
             backend.response_time.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-            backend.note(now, took, answer(response));
+            verdict::note(backend, now, took, verdict::of_answer(response), is_trial);
             let queue = match direct {
                 true => Duration::ZERO,
                 false => since.saturating_duration_since(plan.now).saturating_sub(connect),
@@ -243,33 +243,12 @@ where
             drop(response.extensions_mut().insert(info));
         }
         Err(error) => {
-            if let Some(outcome) = failure(error, attempt.reused) {
-                backend.note(now, took, outcome);
+            if let Some(outcome) = verdict::of_error(error, attempt.reused) {
+                verdict::note(backend, now, took, outcome, is_trial);
             }
         }
     }
     result
-}
-
-/// What a response says about its server.
-fn answer(head: &Response<()>) -> Outcome {
-    let status = head.status();
-    if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS {
-        return Outcome::Answered;
-    }
-    // A date is not understood: it would need a calendar, and clocks that agree.
-    let asked = head.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    asked.map_or(Outcome::Failed, |seconds| Outcome::FailedFor(Duration::from_secs(seconds)))
-}
-
-/// What an error says about the server: nothing, if the caller or the pool is at fault, or if a
-/// connection broke that had been idle.
-fn failure(error: &ExchangeError, reused: bool) -> Option<Outcome> {
-    match &error.kind {
-        ExchangeErrorKind::Timeout | ExchangeErrorKind::Protocol(_) => Some(Outcome::Failed),
-        ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof if !reused => Some(Outcome::Failed),
-        _ => None,
-    }
 }
 
 /// Counts a request of the pool, from its beginning to its end.
@@ -362,31 +341,5 @@ pub(super) fn failed(lease: &Lease, error: ExchangeError, unseen: bool) -> Error
     match error.into_source() {
         Some(source) => seen.with_source(source),
         None => seen,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_tells_whether_its_server_can_serve_and_for_how_long_not() {
-        let after = |seconds| Outcome::FailedFor(Duration::from_secs(seconds));
-        let rows = [
-            (200, None, Outcome::Answered),
-            (404, None, Outcome::Answered),
-            (301, Some("30"), Outcome::Answered),
-            (429, None, Outcome::Failed),
-            (429, Some("30"), after(30)),
-            (500, None, Outcome::Failed),
-            (503, Some("0"), after(0)),
-            (503, Some("-1"), Outcome::Failed),
-            (503, Some("Fri, 31 Dec 1999 23:59:59 GMT"), Outcome::Failed),
-        ];
-        for (status, asked, outcome) in rows {
-            let head = Response::builder().status(status);
-            let head = asked.into_iter().fold(head, |head, asked| head.header(RETRY_AFTER, asked));
-            assert_eq!(answer(&head.body(()).unwrap()), outcome, "{status}, {asked:?}");
-        }
     }
 }

@@ -4,10 +4,12 @@ mod body;
 mod builder;
 mod checkout;
 mod exchange;
+mod health;
 mod idle;
 mod send;
 mod shutdown;
 mod upgraded;
+mod verdict;
 
 use std::borrow::Borrow;
 use std::fmt;

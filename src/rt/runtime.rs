@@ -180,6 +180,11 @@ impl Runtime {
         &self.background
     }
 
+    /// Whether there is a place for background work.
+    pub(crate) fn has_background(&self) -> bool {
+        !matches!(self.background, Background::None)
+    }
+
     pub(crate) fn without_background(mut self) -> Self {
         self.background = Background::None;
         self

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::health::Prober;
 use super::{reaper, reclaim};
 use crate::rt::{Background, BoxFuture, Sleep};
 use crate::sync::Ordering;
@@ -44,14 +45,15 @@ pub(crate) fn driver(directory: &Arc<Directory>) -> Driver {
     }))
 }
 
-/// Has background work begin with the first connection, where the runtime has a place for it.
+/// Has background work begin with the first connection, or with the first server if servers are
+/// checked, where the runtime has a place for it.
 pub(crate) fn arm(directory: &Arc<Directory>) {
     let background = directory.hub.runtime().background().clone();
     if matches!(background, Background::None) {
         return;
     }
     let weak = Arc::downgrade(directory);
-    directory.hub.at_first_dial(move || {
+    directory.hub.at_beginning(move || {
         let Some(directory) = weak.upgrade() else {
             return;
         };
@@ -62,6 +64,9 @@ pub(crate) fn arm(directory: &Arc<Directory>) {
             Background::None => {}
         }
     });
+    if directory.hub.has_checks() && directory.has_servers() {
+        directory.hub.begin();
+    }
 }
 
 fn start_thread(driver: Driver) {
@@ -81,6 +86,8 @@ struct Work<'a> {
     hub: &'a Hub,
     directory: Weak<Directory>,
     errands: Vec<Errand>,
+    /// `None` if servers are not checked.
+    prober: Option<Prober>,
     sleep: Pin<Box<dyn Sleep>>,
     sweep_at: Instant,
     /// How often in a row the sleep ended before its time.
@@ -97,7 +104,8 @@ impl<'a> Work<'a> {
         hub.driven.store(true, Ordering::Release);
         let sweep_at = hub.now() + hub.config.cleanup_interval;
         let sleep = hub.runtime().timer().sleep_until(sweep_at);
-        Self { hub, directory, errands: Vec::new(), sleep, sweep_at, early: 0 }
+        let prober = hub.has_checks().then(|| Prober::new(hub));
+        Self { hub, directory, errands: Vec::new(), prober, sleep, sweep_at, early: 0 }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -108,6 +116,12 @@ impl<'a> Work<'a> {
                 return Poll::Ready(());
             }
             self.run_errands(cx);
+            if let Some(prober) = &mut self.prober {
+                match self.directory.upgrade() {
+                    Some(directory) => prober.poll(cx, self.hub, &directory),
+                    None => return Poll::Ready(()),
+                }
+            }
             let next = self.next();
             self.sleep.as_mut().reset(next);
             if self.sleep.as_mut().poll(cx).is_pending() {
@@ -142,16 +156,22 @@ impl<'a> Work<'a> {
     fn next(&self) -> Instant {
         let errands = self.errands.iter().map(|errand| errand.until);
         let look = self.hub.next_look().map(|at| self.hub.at(at, self.hub.now()));
-        errands.chain(look).fold(self.sweep_at, Instant::min)
+        let check = self.prober.as_ref().and_then(|prober| prober.next(self.hub));
+        errands.chain(look).chain(check).fold(self.sweep_at, Instant::min)
     }
 }
 
 impl Drop for Work<'_> {
     fn drop(&mut self) {
         self.errands.clear();
+        let had_checks = self.prober.take().is_some();
         self.hub.undriven();
-        if self.hub.lifecycle.is_open() {
-            self.directory.upgrade().iter().for_each(|known| reclaim::leave_to_waiters(known));
+        let known = self.directory.upgrade().filter(|_| self.hub.lifecycle.is_open());
+        if let Some(directory) = known {
+            reclaim::leave_to_waiters(&directory);
+            if had_checks {
+                directory.unchecked();
+            }
         }
     }
 }

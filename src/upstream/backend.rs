@@ -8,6 +8,7 @@ use super::directory::Directory;
 use super::hub::Hub;
 use super::lease::{self, Held};
 use super::tally::{CloseReason, Count, Tally};
+use super::vitals::Vitals;
 use crate::balance::{Latency, Load};
 use crate::config;
 use crate::conn::Signal;
@@ -37,6 +38,7 @@ pub(crate) struct Backend {
     pub(super) response_peak: PeakEwma,
     /// The recent peak of the time to connect.
     pub(super) connect_peak: PeakEwma,
+    pub(crate) vitals: Vitals,
     /// One for each cell, made with its first connection: by them connections are cut.
     signals: Segments<OnceLock<Arc<Signal>>, 64>,
     directory: Weak<Directory>,
@@ -58,6 +60,7 @@ impl Backend {
             response_time: Ewma::new(EWMA_SHIFT),
             response_peak: PeakEwma::new(decay),
             connect_peak: PeakEwma::new(decay),
+            vitals: Vitals::new(),
             signals: Segments::new(),
             directory: Arc::downgrade(directory),
             me: me.clone(),

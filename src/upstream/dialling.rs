@@ -17,12 +17,15 @@ use crate::lockfree::hint::thread_hint;
 use crate::lockfree::settle::Site;
 use crate::lockfree::ticket::{Granted, Permit, Ticket};
 use crate::rt::BoxFuture;
+use crate::server::Fault;
 
 /// A caller that dials: still in line, for a connection that comes back before the dial ends.
 pub(super) struct Dialling<'a> {
     backend: &'a Arc<Backend>,
     /// `None` if only a new connection will do.
     line: Option<Ticket<Backend>>,
+    /// What the server's departures were on entering; `None` for one who is to stay.
+    departures: Option<u32>,
     /// `None` once it has ended.
     dial: Option<BoxFuture<'static, Result<Opened, DialError>>>,
 }
@@ -33,9 +36,10 @@ impl<'a> Dialling<'a> {
         mut permit: Permit<Backend>,
         wish: &Wish<'_>,
     ) -> Result<Lease, Missed> {
+        let departures = wish.may_move().then(|| backend.vitals.departures());
         let line = (!wish.fresh).then(|| Ticket::enter_dialling(&mut permit));
         let dial = Some(open(permit, wish.deadline(), wish.select.connect()));
-        let mut dialling = Self { backend, line, dial };
+        let mut dialling = Self { backend, line, departures, dial };
         poll_fn(|cx| dialling.poll(cx)).await
     }
 
@@ -52,6 +56,9 @@ impl<'a> Dialling<'a> {
             // One that dials is given no second permit (dropping it would give it back), and has no
             // place to lose.
             Poll::Ready(Granted::Permit(_) | Granted::Refused | Granted::Shed) | Poll::Pending => {}
+        }
+        if self.departures.is_some_and(|before| before != self.backend.vitals.departures()) {
+            return Poll::Ready(Err(Missed::Moved));
         }
         // Out of its place while it is polled: if it panics, nobody polls it again.
         let Some(mut dial) = self.dial.take() else {
@@ -114,7 +121,8 @@ fn open(
             Err(error) => {
                 opening.outcome = Count::DialErrors;
                 let now = hub.now();
-                backend.note(now, now.saturating_duration_since(began), Outcome::Failed);
+                let took = now.saturating_duration_since(began);
+                backend.note(now, took, Outcome::Failed(fault(&error)));
                 Err(error)
             }
         }
@@ -134,7 +142,7 @@ impl Opening {
     fn new(permit: Permit<Backend>) -> Self {
         let backend = permit.site().handle();
         backend.hub.count(&backend, Count::Dials);
-        backend.hub.dialling();
+        backend.hub.begin();
         let told = Told(backend.clone());
         Self { permit, _told: told, backend, outcome: Count::DialsCancelled }
     }
@@ -143,6 +151,14 @@ impl Opening {
 impl Drop for Opening {
     fn drop(&mut self) {
         self.backend.hub.count(&self.backend, self.outcome);
+    }
+}
+
+/// What a dial that failed says about the server.
+pub(super) fn fault(error: &DialError) -> Fault {
+    match error.kind() {
+        DialErrorKind::Timeout(_) => Fault::Timeout,
+        DialErrorKind::Resolve | DialErrorKind::Connect => Fault::Connect,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::lockfree::snapshot::Snapshot;
 use crate::lockfree::total::Total;
 use crate::policy::reuse::{self, IdleLimits};
 use crate::rt::{BoxFuture, Runtime};
+use crate::server::ServerId;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Ordering, Queue, TaskCell};
 
 /// The limits, the clock, the counters and the end of a pool. It knows no server.
@@ -55,7 +56,12 @@ pub(crate) struct Hub {
     look_at: AtomicU64,
     /// How long a grant may be out, in ticks.
     pub(super) grace: u64,
-    /// Begins background work; done once, with the first dial.
+    /// Counts the changes of who is to be checked.
+    edition: AtomicU64,
+    /// Servers that are to be checked ahead of time, each once.
+    pub(crate) hurried: Queue<ServerId>,
+    /// Begins background work; done once, with the first dial, or with the first server where
+    /// servers are checked.
     starter: OnceLock<Box<dyn Fn() + Send + Sync>>,
     started: AtomicBool,
 }
@@ -95,6 +101,8 @@ impl Hub {
             driven: CachePadded::new(AtomicBool::new(false)),
             look_at: AtomicU64::new(u64::MAX),
             grace: ticks(config.handoff_grace),
+            edition: AtomicU64::new(0),
+            hurried: Queue::new(),
             starter: OnceLock::new(),
             started: AtomicBool::new(false),
             conns: Arc::new(conns),
@@ -160,15 +168,24 @@ impl Hub {
         }
     }
 
+    /// A random number for what servers decide by chance.
+    pub(super) fn dice(&self) -> u64 {
+        // Ordering: Relaxed. It gives each number out once.
+        let birth = self.births.fetch_add(1, Ordering::Relaxed);
+        fastrand::Rng::with_seed(self.seed.wrapping_add(birth)).u64(..)
+    }
+
+    /// Where the dice of background work begin.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The tick at which a connection made now is too old.
     pub(super) fn end_of_life(&self) -> u64 {
         let Some(lifetime) = self.config.max_lifetime else {
             return u64::MAX;
         };
-        // Ordering: Relaxed. It gives each number out once.
-        let birth = self.births.fetch_add(1, Ordering::Relaxed);
-        let dice = fastrand::Rng::with_seed(self.seed.wrapping_add(birth)).u64(..);
-        reuse::end_of_life(self.tick(), lifetime, dice)
+        reuse::end_of_life(self.tick(), lifetime, self.dice())
     }
 
     /// When it will be that tick, it being `now`. As the clock of ticks may lag behind, a sleeper
@@ -204,17 +221,38 @@ impl Hub {
         drop(catch_unwind(AssertUnwindSafe(|| observer.observe(&event))));
     }
 
-    /// What to do before the first dial.
-    pub(crate) fn at_first_dial(&self, start: impl Fn() + Send + Sync + 'static) {
+    /// Whether servers are checked, if there is somebody to do it.
+    pub(crate) fn has_checks(&self) -> bool {
+        self.config.health_check.is_on()
+    }
+
+    /// The number of the last change of who is to be checked.
+    pub(crate) fn edition(&self) -> u64 {
+        // Ordering: Acquire pairs with `new_edition`.
+        self.edition.load(Ordering::Acquire)
+    }
+
+    /// Other servers are to be checked.
+    pub(super) fn new_edition(&self) {
+        if self.has_checks() {
+            // Ordering: Release: whoever sees the new number finds the roster as it is now.
+            self.edition.fetch_add(1, Ordering::Release);
+            self.driver.wake();
+        }
+    }
+
+    /// How background work begins.
+    pub(crate) fn at_beginning(&self, start: impl Fn() + Send + Sync + 'static) {
         drop(self.starter.set(Box::new(start)));
     }
 
-    /// A dial begins.
-    pub(super) fn dialling(&self) {
+    /// Background work is wanted.
+    pub(crate) fn begin(&self) {
+        let Some(start) = self.starter.get() else {
+            return;
+        };
         // Ordering: Relaxed. All that matters is that one caller sees false.
-        if let (Some(start), false) =
-            (self.starter.get(), self.started.swap(true, Ordering::Relaxed))
-        {
+        if !self.started.swap(true, Ordering::Relaxed) {
             start();
         }
     }

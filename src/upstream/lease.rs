@@ -8,6 +8,7 @@ use super::backend::Backend;
 use super::hub::Hub;
 pub(crate) use super::tally::CloseReason;
 use super::tally::Count;
+use super::trial::Trial;
 use crate::conn::Conn;
 use crate::lockfree::idle::{Candidate, Parked, Slot};
 use crate::lockfree::settle;
@@ -39,6 +40,8 @@ struct Loan {
     connect: Duration,
     /// It was idle, and nobody had to wait for it.
     direct: bool,
+    /// It is for the one request that the server is tried with.
+    trial: bool,
     /// What the connection is closed for, if it may not be used again.
     close: Option<CloseReason>,
 }
@@ -169,6 +172,19 @@ impl Lease {
         self.held().loan.direct
     }
 
+    /// The loan is for the request on trial.
+    pub(super) fn on_trial(mut self, trial: Trial) -> Self {
+        // From now on the lease has the right, and gives it back.
+        std::mem::forget(trial);
+        self.held_mut().loan.trial = true;
+        self
+    }
+
+    /// Whether it is for the one request that the server is tried with.
+    pub(crate) fn is_trial(&self) -> bool {
+        self.held().loan.trial
+    }
+
     /// How long resolving and connecting took; zero if it was not for this loan.
     pub(crate) fn connect_time(&self) -> Duration {
         self.held().loan.connect
@@ -229,6 +245,9 @@ impl Held {
         if now >= self.ends_at {
             return Some(CloseReason::Lifetime);
         }
+        if self.home.backend.vitals.is_out() {
+            return Some(CloseReason::Unhealthy);
+        }
         self.is_spent().then_some(CloseReason::MaxRequests)
     }
 }
@@ -244,6 +263,9 @@ impl Drop for Lease {
         let home = held.home.clone();
         let backend = &*home.backend;
         let hub = &backend.hub;
+        if held.loan.trial {
+            backend.vitals.end_trial();
+        }
         let now = hub.tick();
         let reason = match held.loan.close {
             None if held.conn.is_reusable() => held.retires(now),

@@ -6,14 +6,19 @@ use super::backend::Backend;
 use super::directory::Directory;
 use super::roster::Entry;
 use super::tally::{Count, Counted};
-use crate::metrics::{Destroyed, Metrics, ServerStats};
+use crate::metrics::{CheckReport, Destroyed, Metrics, ServerStats};
 use crate::sync::Ordering;
 
 impl Directory {
     pub(crate) fn metrics(&self) -> Metrics {
         let hub = &self.hub;
         let counted = hub.tally.read();
-        let servers = self.servers();
+        let (servers, fit, unfit) = self.roster.with(|roster| {
+            let entries = roster.entries();
+            let fit = entries.iter().filter(|entry| entry.is_eligible()).count();
+            let in_service = entries.iter().filter(|entry| entry.is_in_service()).count();
+            (roster.backends().cloned().collect::<Vec<_>>(), fit, in_service - fit)
+        });
         let total = hub.total.in_use();
         let connecting = counted
             .of(Count::Dials)
@@ -53,6 +58,17 @@ impl Directory {
             ),
             max_wait_time: Duration::from_nanos(hub.longest_wait.get()),
             servers: servers.len(),
+            healthy_servers: fit,
+            unhealthy_servers: unfit,
+            health_checks: counted.of(Count::Checks),
+            health_checks_success: counted.of(Count::ChecksOk),
+            health_checks_failed: counted.of(Count::ChecksFailed),
+            health_checks_running: counted
+                .of(Count::Checks)
+                .saturating_sub(counted.of(Count::ChecksOk))
+                .saturating_sub(counted.of(Count::ChecksFailed))
+                .saturating_sub(counted.of(Count::ChecksCancelled)),
+            ejections: counted.of(Count::Ejections),
             // Ordering: Acquire, as the driver's callers do; here it is only told.
             background: hub.driven.load(Ordering::Acquire),
         }
@@ -60,12 +76,15 @@ impl Directory {
 
     pub(crate) fn server_stats(&self) -> Vec<ServerStats> {
         let entries = self.roster.with(|roster| roster.entries().clone());
-        entries.iter().map(stats).collect()
+        let now = self.hub.tick();
+        entries.iter().map(|entry| stats(entry, now)).collect()
     }
 }
 
-fn stats(entry: &Entry) -> ServerStats {
-    let Entry { backend: server, terms } = entry;
+fn stats(entry: &Entry, now: u64) -> ServerStats {
+    let Entry { backend: server, terms, standing, .. } = entry;
+    let checked = server.vitals.checked();
+    let since = |tick: u64| Duration::from_millis(now.saturating_sub(tick));
     let counted = server.tally.read();
     let counts = server.gate.ledger.counts();
     ServerStats {
@@ -89,6 +108,22 @@ fn stats(entry: &Entry) -> ServerStats {
         connecting: u64::from(counts.connecting),
         waiting: u64::from(counts.waiting),
         response_time: server.average_response_time(),
+        state: standing.state,
+        health: standing.health(now),
+        health_age: since(standing.since),
+        health_reason: standing.why,
+        is_healthy: entry.is_eligible(),
+        failure_count: checked.counts.failed,
+        failed_in_a_row: server.vitals.failures(),
+        last_check: checked.last.map(|(ended, how, took)| CheckReport {
+            age: since(ended),
+            took,
+            failure: how.err(),
+        }),
+        next_check: checked.next.map(|due| Duration::from_millis(due.saturating_sub(now))),
+        health_checks_success: counted.of(Count::ChecksOk),
+        health_checks_failed: counted.of(Count::ChecksFailed),
+        ejections: counted.of(Count::Ejections),
     }
 }
 
@@ -112,6 +147,7 @@ fn destroyed(counted: &Counted) -> Destroyed {
         limit: counted.of(Count::ClosedLimit),
         lifetime: counted.of(Count::ClosedLifetime),
         max_requests: counted.of(Count::ClosedMaxRequests),
+        unhealthy: counted.of(Count::ClosedUnhealthy),
     }
 }
 

@@ -41,6 +41,16 @@ pub(crate) enum Count {
     Reclaimed,
     /// Requests that ran into a deadline, in any phase.
     Timeouts,
+    /// Health checks begun.
+    Checks,
+    /// Those that succeeded.
+    ChecksOk,
+    /// Those that failed. What is neither is under way, or was given up.
+    ChecksFailed,
+    /// Those given up.
+    ChecksCancelled,
+    /// Servers taken out since their requests failed.
+    Ejections,
     /// Connections closed because they had been idle for too long. The reasons for closing follow
     /// in the order of `CloseReason`.
     ClosedIdle,
@@ -55,9 +65,10 @@ pub(crate) enum Count {
     ClosedLimit,
     ClosedLifetime,
     ClosedMaxRequests,
+    ClosedUnhealthy,
 }
 
-const COUNTS: usize = Count::ClosedMaxRequests as usize + 1;
+const COUNTS: usize = Count::ClosedUnhealthy as usize + 1;
 
 /// Why a connection was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +97,8 @@ pub(crate) enum CloseReason {
     Lifetime,
     /// It had carried as many requests as it may.
     MaxRequests,
+    /// Its server was taken out of rotation.
+    Unhealthy,
 }
 
 impl CloseReason {
@@ -103,6 +116,7 @@ impl CloseReason {
             Self::Limit => Count::ClosedLimit,
             Self::Lifetime => Count::ClosedLifetime,
             Self::MaxRequests => Count::ClosedMaxRequests,
+            Self::Unhealthy => Count::ClosedUnhealthy,
         }
     }
 }

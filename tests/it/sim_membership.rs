@@ -2,7 +2,8 @@
 
 use evenkeel::rt::sim::Sim;
 use evenkeel::{
-    Balancer, Builder, Candidates, ErrorKind, Exclusion, Pool, Select, ServerId, Strategy, Verdict,
+    Balancer, Builder, Candidates, Ejection, ErrorKind, Exclusion, Pool, Select, ServerId,
+    Strategy, Verdict,
 };
 
 use super::sim_balancing::STRATEGIES;
@@ -24,7 +25,8 @@ impl World {
     }
 
     fn builder(&self) -> Builder {
-        Pool::builder().runtime(self.sim.runtime_without_background()).seed(3)
+        let builder = Pool::builder().runtime(self.sim.runtime_without_background()).seed(3);
+        builder.ejection(Ejection::off())
     }
 
     /// The server as it is added.
