@@ -138,10 +138,15 @@ impl Directory {
             let ok = result.how.is_ok();
             hub.count(&backend, if ok { Count::ChecksOk } else { Count::ChecksFailed });
             backend.vitals.trust(if ok { Trust::Passed } else { Trust::Failed });
-            backend.vitals.checked.update(|before| {
+            let failed_before = backend.vitals.checked.update(|before| {
                 let last = Some((now, result.how, result.took));
-                Change::Replace(Checked { counts: before.counts.and(ok), last, next: None }, ())
+                let counts = before.counts.and(ok);
+                Change::Replace(Checked { counts, last, next: None }, before.counts.failed > 0)
             });
+            if ok && failed_before {
+                // It answers again. What it did before that would keep requests away for long.
+                backend.forget_peaks();
+            }
             ids.push(result.id);
         }
         let check = &hub.config.health_check;
@@ -311,6 +316,10 @@ impl Backend {
     /// It has come back: it is judged anew.
     fn forget_failures(&self) {
         self.vitals.forget_failures();
+        self.forget_peaks();
+    }
+
+    fn forget_peaks(&self) {
         self.response_peak.forget();
         self.connect_peak.forget();
     }
