@@ -4,9 +4,9 @@
 //! tells what it did. It runs under any async runtime, or under a bare `block_on`.
 //!
 //! *In scope:* connections and their limits, waiting in line, time limits, picking a server and
-//! passing over one that is down, the HTTP/1.1 exchange, streaming bodies, upgrades and tunnels,
+//! knowing which are well, the HTTP/1.1 exchange, streaming bodies, upgrades and tunnels,
 //! live figures, an orderly end. *Not here, and not planned:* redirects, cookies, caching,
-//! compression, a server. *Not here yet:* TLS, HTTP/2, health checks; `https` is refused.
+//! compression, a server. *Not here yet:* TLS, HTTP/2; `https` is refused.
 //!
 //! # Quick start
 //!
@@ -55,6 +55,15 @@
 //! [tiers](Server::priority_tier), requests have wishes: [`Select`]. [`Pool::explain`] tells where
 //! the next request would go, and why.
 //!
+//! # Health
+//!
+//! Servers are checked wherever there is background work ([`HealthCheck`]), and one whose requests
+//! fail is left alone for a while ([`Ejection`]). One that comes back gets its share in steps
+//! ([`Config::slow_start`]). If none is well, requests fail at once
+//! ([`ErrorKind::NoHealthyServers`]), or all servers are used ([`Config::panic_threshold`]).
+//! [`Pool::set_state`] decides by hand, and [`Pool::wait_ready`] waits for a server that may be
+//! picked. [`Pool::server_stats`] tells how each is and why, and an [`Observer`] when that changes.
+//!
 //! # Time limits
 //!
 //! A request has one deadline, from the call to the end of the response's body
@@ -91,10 +100,11 @@
 //! # Background work
 //!
 //! It closes expired connections early, finishes dials whose callers have gone, and passes on what
-//! a caller does not come for ([`Config::handoff_grace`]). It begins with the first connection: as
-//! a task of the runtime, on a thread named `evenkeel`, or as the [`Driver`] of
-//! [`Builder::build_with_driver`]. Without any, all promises hold: only are sockets freed later, a
-//! dial ends with its caller, and those who wait look by themselves for what is not taken.
+//! a caller does not come for ([`Config::handoff_grace`]). And it checks servers. It begins with
+//! the first server that is checked, or else with the first connection: as a task of the runtime,
+//! on a thread named `evenkeel`, or as the [`Driver`] of [`Builder::build_with_driver`]. Without any,
+//! servers are not checked; but all else holds: only are sockets freed later, a dial ends with its
+//! caller, and those who wait look by themselves for what is not taken.
 //!
 //! # Safety and correctness
 //!

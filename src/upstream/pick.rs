@@ -69,26 +69,22 @@ impl Directory {
     pub(super) fn pick(&self, wish: &Wish<'_>) -> Pick {
         // Outside of the pin: it may take its time, come back into the pool, or panic.
         let advice = self.chooser.custom().and_then(|balancer| self.ask(&**balancer, wish));
-        let (pick, is_due) = self.roster.with(|roster| {
+        self.roster.with(|roster| {
             let search =
                 Search { directory: self, roster, wish, advice, ahead: None, now: OnceCell::new() };
-            let is_due = wish.tick >= roster.due;
-            if let Some(trial) = search.trial().and_then(Trial::begin) {
-                return (Pick::Trial(trial), is_due);
+            if roster.is_restless() {
+                if let Some(trial) = search.try_out() {
+                    return Pick::Trial(trial);
+                }
             }
             // What a server gives is put here at once, and not handed up step by step.
             let mut given = Pick::None(Nobody::Exhausted);
-            let pick = match search.run(|backend| take(backend, wish, &mut given)) {
+            match search.run(|backend| take(backend, wish, &mut given)) {
                 Ok(Found::Given) => given,
                 Ok(Found::Wait(backend)) => Pick::Wait(backend.clone()),
                 Err(nobody) => Pick::None(nobody),
-            };
-            (pick, is_due)
-        });
-        if is_due {
-            self.step();
-        }
-        pick
+            }
+        })
     }
 
     /// The choice of the user's own balancer.

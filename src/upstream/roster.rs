@@ -87,6 +87,7 @@ pub(crate) struct Roster {
     tagged: BTreeMap<Arc<str>, Tiers>,
     /// Those that wait for their trial: when it may begin, and their places.
     trials: Box<[(u64, u32)]>,
+    is_restless: bool,
     /// When it is out of date, since a server that comes back is to get more.
     pub(super) due: u64,
     pub(super) census: Census,
@@ -124,8 +125,9 @@ impl Roster {
         });
         let tagged = tagged.collect();
         let all = tiers(&entries, chooser, |_| true);
+        let is_restless = !trials.is_empty() || due != u64::MAX;
         let trials = trials.into();
-        Self { all, tagged, entries: entries.into(), trials, due, census, mode }
+        Self { all, tagged, entries: entries.into(), trials, is_restless, due, census, mode }
     }
 
     pub(super) fn entries(&self) -> &Arc<[Entry]> {
@@ -146,8 +148,13 @@ impl Roster {
         self.tagged.get(tag)
     }
 
-    /// Those that wait for their trial: when it may begin, and their places.
+    /// Whether a server waits for its trial, or is on its way back.
     #[inline]
+    pub(super) fn is_restless(&self) -> bool {
+        self.is_restless
+    }
+
+    /// Those that wait for their trial: when it may begin, and their places.
     pub(super) fn trials(&self) -> &[(u64, u32)] {
         &self.trials
     }

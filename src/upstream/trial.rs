@@ -28,18 +28,18 @@ impl Drop for Trial {
 }
 
 impl<'a> Search<'a> {
-    /// A server that is to be tried with this request.
-    #[inline]
-    pub(super) fn trial(&self) -> Option<&'a Arc<Backend>> {
-        // Nearly always.
-        if self.roster.trials().is_empty() {
-            return None;
+    /// Where a server waits for its trial, or comes back: the right to try it with this request, if
+    /// it is its turn. What those get that come back is worked out anew if the time has come.
+    #[cold]
+    pub(super) fn try_out(&self) -> Option<Trial> {
+        if self.wish.tick >= self.roster.due {
+            self.directory.step();
         }
-        self.find_trial()
+        self.trial().and_then(Trial::begin)
     }
 
-    #[cold]
-    fn find_trial(&self) -> Option<&'a Arc<Backend>> {
+    /// A server that is to be tried with this request.
+    pub(super) fn trial(&self) -> Option<&'a Arc<Backend>> {
         let wish = self.wish;
         if wish.server.is_some() || !wish.may_dial || wish.select.preferred().is_some() {
             return None;

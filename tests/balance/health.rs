@@ -1,6 +1,6 @@
 //! Goal: with health checks, ejection and slow start on, as they are by default, a server that
-//! fails, hangs or was slow costs next to no request with any strategy, and has its share back soon.
-//! Method: the scenarios of `faults`, S4 to S6, again.
+//! fails, hangs or was slow costs next to no request with any strategy, and has its share back
+//! soon. Method: the scenarios of `faults`, S4 to S6, again.
 
 use evenkeel::{Config, Ejection, HealthCheck, Strategy};
 

@@ -5,6 +5,7 @@ mod bad_input;
 mod balancing;
 mod cancellation;
 mod checkout;
+mod health;
 mod limits;
 mod membership;
 mod observer;

@@ -362,3 +362,31 @@ fn the_observer_is_told_what_became_of_a_server_and_why() {
         assert_eq!(told.try_iter().collect::<Vec<_>>(), expected);
     });
 }
+
+/// In the original 82 % of the clients of other servers moved.
+#[test]
+fn when_a_server_goes_down_only_its_clients_move_and_come_back_with_it() {
+    let sim = Sim::new();
+    let addresses = (1..=10).map(|n| format!("10.0.0.{n}:80"));
+    let patients: Vec<Patient> = addresses.map(|addr| Patient::start(&sim, addr)).collect();
+    sim.block_on(async {
+        let all: Vec<&Patient> = patients.iter().collect();
+        let builder = builder(&sim, &all).strategy(Strategy::IpHash).slow_start(None);
+        let pool = builder.build().unwrap();
+        let owner = |client: u32| {
+            let select = Select::new().hash_key(client.to_le_bytes());
+            pool.explain(&select).choice().unwrap()
+        };
+        let before: Vec<ServerId> = (0..1000).map(owner).collect();
+        let first = id(&pool, 0);
+        patients[0].checks_get(500);
+        until(&sim, &pool, 0, Health::Down).await;
+        for (client, before) in (0..).zip(&before) {
+            let moved = owner(client) != *before;
+            assert_eq!(moved, *before == first, "client {client}");
+        }
+        patients[0].checks_get(200);
+        until(&sim, &pool, 0, Health::Up).await;
+        assert_eq!((0..1000).map(owner).collect::<Vec<_>>(), before);
+    });
+}
