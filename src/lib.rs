@@ -102,9 +102,9 @@
 //! It closes expired connections early, finishes dials whose callers have gone, and passes on what
 //! a caller does not come for ([`Config::handoff_grace`]). And it checks servers. It begins with
 //! the first server that is checked, or else with the first connection: as a task of the runtime,
-//! on a thread named `evenkeel`, or as the [`Driver`] of [`Builder::build_with_driver`]. Without any,
-//! servers are not checked; but all else holds: only are sockets freed later, a dial ends with its
-//! caller, and those who wait look by themselves for what is not taken.
+//! on a thread named `evenkeel`, or as the [`Driver`] of [`Builder::build_with_driver`]. Without
+//! any, servers are not checked; but all else holds: only are sockets freed later, a dial ends with
+//! its caller, and those who wait look by themselves for what is not taken.
 //!
 //! # Safety and correctness
 //!

@@ -1,5 +1,5 @@
 //! Over real sockets, under each runtime: a server that dies is noticed, left alone, and back at
-//! its share once it is well; and threads that fail at the same time do not eject more than they may.
+//! its share once it is well; and threads that fail at the same time do not eject too many.
 
 use std::time::Duration;
 
