@@ -22,7 +22,8 @@ pub enum Event<'a> {
         /// Its base URL.
         url: &'a str,
     },
-    /// A server's health has changed.
+    /// A server's health has changed. That an ejected one is [on trial](Health::Trial) is not told:
+    /// it becomes so with time alone.
     #[non_exhaustive]
     HealthChanged {
         /// The server.

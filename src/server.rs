@@ -57,11 +57,19 @@ pub struct Server {
 }
 
 /// What of a health check is another than the pool's, or the server's own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct CheckAt {
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
     pub(crate) path: Option<String>,
+}
+
+impl fmt::Debug for CheckAt {
+    /// Without the query of the path, which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.as_deref().map(|path| path.split('?').next());
+        f.debug_tuple("CheckAt").field(&self.host).field(&self.port).field(&path).finish()
+    }
 }
 
 /// On what terms a server takes part in balancing.

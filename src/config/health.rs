@@ -41,7 +41,7 @@ use crate::server::CheckAt;
 /// let pool = Pool::builder().health_check(check).build()?;
 /// # Ok::<(), evenkeel::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HealthCheck {
     pub(crate) kind: CheckKind,
@@ -111,9 +111,27 @@ impl PartialEq for Judge {
 
 impl Eq for Judge {}
 
-impl fmt::Debug for Judge {
+impl fmt::Debug for HealthCheck {
+    /// Without what may be a secret: the values of the fields, and the query of the path.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Judge")
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("HealthCheck")
+            .field("kind", &self.kind)
+            .field("path", &self.path.split('?').next().unwrap_or_default())
+            .field("host", &self.host)
+            .field("headers", &names)
+            .field("statuses", &self.statuses)
+            .field("body", &self.body.is_some())
+            .field("judge", &self.judge.is_some())
+            .field("interval", &self.interval)
+            .field("timeout", &self.timeout)
+            .field("unhealthy_threshold", &self.unhealthy_threshold)
+            .field("healthy_threshold", &self.healthy_threshold)
+            .field("fast_interval", &self.fast_interval)
+            .field("down_interval", &self.down_interval)
+            .field("idle_interval", &self.idle_interval)
+            .field("max_concurrent", &self.max_concurrent)
+            .finish()
     }
 }
 

@@ -73,6 +73,14 @@ fn each_field_is_refused_by_name_out_of_its_range() {
 }
 
 #[test]
+fn a_check_shows_no_secret() {
+    let check = HealthCheck::get("/up?token=secret").header("authorization", "secret");
+    let config = Config { health_check: check, ..Config::default() };
+    let shown = format!("{config:?}");
+    assert!(shown.contains("authorization") && shown.contains("/up") && !shown.contains("secret"));
+}
+
+#[test]
 fn contradictory_limits_are_refused() {
     assert!(refused(|c| c.min_idle = 101).contains("max_connections_per_server (100)"));
     assert!(refused(|c| c.min_idle = 51).contains("max_idle_connections (50)"));
