@@ -256,6 +256,30 @@ fn neither_the_last_server_is_ejected_nor_more_than_half_of_all() {
 }
 
 #[test]
+fn the_last_server_is_not_ejected_while_the_others_are_down() {
+    let sim = Sim::new();
+    let (one, two) = (Patient::start(&sim, ONE), Patient::start(&sim, TWO));
+    two.checks_get(500);
+    sim.block_on(async {
+        let builder = builder(&sim, &[&one, &two]).health_check(HealthCheck::default());
+        let pool = builder.build().unwrap();
+        while pool.server_stats()[1].health != Health::Down {
+            sim.sleep(MS * 100).await;
+        }
+        one.requests_get(500);
+        ask(&pool, 20).await;
+        assert_eq!((first(&pool).health, first(&pool).failed_in_a_row), (Health::Up, 20));
+        // As soon as it is not the last one any more, it is.
+        two.checks_get(200);
+        while pool.server_stats()[1].health != Health::Up {
+            sim.sleep(MS * 100).await;
+        }
+        ask(&pool, 1).await;
+        assert_eq!(first(&pool).health, Health::Ejected);
+    });
+}
+
+#[test]
 fn when_the_others_go_down_the_ejected_ones_are_used_again() {
     let sim = Sim::new();
     let (one, two) = (Patient::start(&sim, ONE), Patient::start(&sim, TWO));
