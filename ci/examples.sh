@@ -15,6 +15,18 @@ for package in async-std tower; do
     cargo run --quiet --manifest-path "examples/$package/Cargo.toml"
 done
 
+# A server dies and comes back; the pool notices both, and no request fails.
+echo "example health"
+output=$(cargo run --quiet --release --example health)
+echo "$output"
+for line in '-> down, its health checks fail' 'down -> up' 'requests went \[0, 15, 15\]' \
+    'requests went \[10, 10, 10\]' 'requests, 0 failed'; do
+    if ! grep -q -e "$line" <<<"$output"; then
+        echo "the example does not tell: $line"
+        exit 1
+    fi
+done
+
 echo "example quickstart"
 output=$(cargo run --quiet --release --example quickstart -- --json)
 echo "$output"

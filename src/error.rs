@@ -47,10 +47,12 @@ pub enum ErrorKind {
     Config,
     /// No connection could be made.
     Connect,
-    /// A setting asks for background work, and the runtime has no place for it.
+    /// Something is asked for that needs background work, and the runtime has no place for it.
     NoBackground,
-    /// The pool has no servers, or none that this request may have: each has weight 0, lacks the
-    /// tag that is asked for, or is excluded.
+    /// There are servers for this request, and none of them is well.
+    NoHealthyServers,
+    /// The pool has no servers, or none that this request may have: each has weight 0, is drained
+    /// or disabled, lacks the tag that is asked for, or is excluded.
     NoServers,
     /// The server with this id is not, or no longer, in the pool.
     NotFound,
@@ -256,7 +258,8 @@ impl Error {
 
     /// The pool, its settings or the request are at fault: trying again will not help.
     pub fn is_usage(&self) -> bool {
-        matches!(self.repr.kind, ErrorKind::Config | ErrorKind::Request | ErrorKind::Url)
+        use ErrorKind::{Config, NoBackground, Request, Url};
+        matches!(self.repr.kind, Config | NoBackground | Request | Url)
     }
 }
 

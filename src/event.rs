@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 pub use self::reason::{CloseReason, FailureCause};
-use crate::server::ServerId;
+use crate::server::{Health, HealthReason, ServerId, ServerState};
 
 /// Something that has happened in a pool.
 #[derive(Clone, Debug)]
@@ -55,6 +55,35 @@ pub enum Event<'a> {
         /// How long it will be before the next.
         pause: Duration,
     },
+    /// A server's health has changed. That an ejected one is [on trial](Health::Trial) is not told:
+    /// it becomes so with time alone.
+    #[non_exhaustive]
+    HealthChanged {
+        /// The server.
+        id: ServerId,
+        /// Its base URL.
+        url: &'a str,
+        /// What it was.
+        from: Health,
+        /// What it is.
+        to: Health,
+        /// Why.
+        why: HealthReason,
+    },
+    /// Something else was decided about a server.
+    #[non_exhaustive]
+    StateChanged {
+        /// The server.
+        id: ServerId,
+        /// Its base URL.
+        url: &'a str,
+        /// What was decided.
+        state: ServerState,
+    },
+    /// Too few servers are well: from now on their health is ignored.
+    PanicBegan,
+    /// Enough servers are well again.
+    PanicEnded,
     /// A connection has been made.
     #[non_exhaustive]
     ConnectionOpened {

@@ -4,10 +4,9 @@
 //! tells what it did. It runs under any async runtime, or under a bare `block_on`.
 //!
 //! *In scope:* names, dials and proxies, TLS, connections and their limits, waiting in line, time
-//! limits, retries, picking a server and passing over one that is down, the HTTP/1.1 exchange,
-//! streaming bodies, upgrades and tunnels, live figures, an orderly end. *Not here, and not
-//! planned:* redirects, cookies, caching, compression, a server. *Not here yet:* HTTP/2, health
-//! checks.
+//! limits, retries, picking a server and knowing which are well, the HTTP/1.1 exchange, streaming
+//! bodies, upgrades and tunnels, live figures, an orderly end. *Not here, and not planned:*
+//! redirects, cookies, caching, compression, a server. *Not here yet:* HTTP/2.
 //!
 //! # Quick start
 //!
@@ -55,6 +54,15 @@
 //! choose. Servers have [weights](Server::weight), [tags](Server::tag) and
 //! [tiers](Server::priority_tier), requests have wishes: [`Select`]. [`Pool::explain`] tells where
 //! the next request would go, and why.
+//!
+//! # Health
+//!
+//! Servers are checked wherever there is background work ([`HealthCheck`]), and one whose requests
+//! fail is left alone for a while ([`Ejection`]). One that comes back gets its share in steps
+//! ([`Config::slow_start`]). If none is well, requests fail at once
+//! ([`ErrorKind::NoHealthyServers`]), or all servers are used ([`Config::panic_threshold`]).
+//! [`Pool::set_state`] decides by hand, and [`Pool::wait_ready`] waits for a server that may be
+//! picked. [`Pool::server_stats`] tells how each is and why, and an [`Observer`] when that changes.
 //!
 //! # Time limits
 //!
@@ -116,14 +124,14 @@
 //!
 //! # Background work
 //!
-//! It closes expired connections early, and idle ones as soon as their server does
+//! It checks servers; closes expired connections early, and idle ones as soon as their server does
 //! ([`Config::watch_interval`]); keeps connections open ahead of need ([`Config::min_idle`]);
 //! finishes dials whose callers have gone, and passes on what a caller does not come for
-//! ([`Config::handoff_grace`]). It begins with the first connection, or at once if connections are
-//! to be kept open: as a task of the runtime, on a thread named `evenkeel`, or as the [`Driver`] of
-//! [`Builder::build_with_driver`]. Without any, all promises hold: only are sockets freed later, a
-//! dial ends with its caller, those who wait look by themselves for what is not taken, and a
-//! `min_idle` is refused.
+//! ([`Config::handoff_grace`]). It begins with the first server that is checked, or else with the
+//! first connection: as a task of the runtime, on a thread named `evenkeel`, or as the [`Driver`] of
+//! [`Builder::build_with_driver`]. Without any, servers are not checked, and a `min_idle` is
+//! refused; but all else holds: only are sockets freed later, a dial ends with its caller, and those
+//! who wait look by themselves for what is not taken.
 //!
 //! # Safety and correctness
 //!
@@ -205,6 +213,8 @@ mod export;
 #[cfg(not(evenkeel_loom))]
 pub mod fuzzing;
 #[cfg(not(evenkeel_loom))]
+mod health;
+#[cfg(not(evenkeel_loom))]
 mod lockfree;
 #[cfg(not(evenkeel_loom))]
 mod metrics;
@@ -237,7 +247,10 @@ mod upstream;
 #[cfg(not(evenkeel_loom))]
 pub use balance::{Balancer, Candidate, Candidates};
 #[cfg(not(evenkeel_loom))]
-pub use config::{Config, Dialling, Limits, Retry, RetryBudget, SocketOptions};
+pub use config::{
+    CheckResponse, Config, Dialling, Ejection, HealthCheck, Limits, Retry, RetryBudget,
+    SocketOptions,
+};
 #[cfg(all(feature = "rustls-no-provider", not(evenkeel_loom)))]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use config::{TlsConfig, TlsCrypto, TlsVersion};
@@ -253,8 +266,8 @@ pub use export::prometheus;
 pub use lockfree::histogram::Distribution;
 #[cfg(not(evenkeel_loom))]
 pub use metrics::{
-    Destroyed, Exclusion, Explanation, Failures, Metrics, Rates, ServerReport, ServerStats,
-    Verdict, Warmed,
+    CheckReport, Destroyed, Exclusion, Explanation, Failures, Metrics, Rates, ServerReport,
+    ServerStats, Verdict, Warmed,
 };
 #[cfg(not(evenkeel_loom))]
 pub use pool::{
@@ -269,7 +282,7 @@ pub use rt::{
 #[cfg(not(evenkeel_loom))]
 pub use select::Select;
 #[cfg(not(evenkeel_loom))]
-pub use server::{Proxy, Server, ServerId};
+pub use server::{CheckFailure, Fault, Health, HealthReason, Proxy, Server, ServerId, ServerState};
 #[cfg(not(evenkeel_loom))]
 pub use strategy::Strategy;
 #[cfg(not(evenkeel_loom))]

@@ -77,7 +77,8 @@ impl Select {
         Self { server: None, key: None, timeout: None, priority: 0, rare: None }
     }
 
-    /// Only this server will do.
+    /// Only this server will do, whatever its weight and its health; but not if it is
+    /// [disabled](crate::ServerState::Disabled).
     #[must_use]
     pub fn server(mut self, id: ServerId) -> Self {
         self.server = Some(id);

@@ -1,6 +1,8 @@
 //! [`Server`]: what the user adds to a pool.
 
+mod check;
 mod proxy;
+mod state;
 mod unix;
 
 use std::fmt;
@@ -8,7 +10,9 @@ use std::net::Ipv6Addr;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use self::check::CheckAt;
 pub use self::proxy::Proxy;
+pub use self::state::{CheckFailure, Fault, Health, HealthReason, ServerState};
 #[cfg(feature = "rustls-no-provider")]
 use crate::config::TlsConfig;
 use crate::error::{Error, ErrorKind};
@@ -60,6 +64,8 @@ pub struct Server {
     /// How TLS is spoken, if not as with the others.
     #[cfg(feature = "rustls-no-provider")]
     tls: Option<Arc<TlsConfig>>,
+    /// Where it is checked, if not where requests go.
+    check_at: Option<Box<CheckAt>>,
     /// What the user may change while the server is in a pool.
     terms: Terms,
 }
@@ -157,6 +163,7 @@ impl Server {
             max_connections: None,
             #[cfg(feature = "rustls-no-provider")]
             tls: None,
+            check_at: None,
             terms: Terms::default(),
         })
     }

@@ -24,6 +24,8 @@ use crate::error::{Error, ErrorKind};
 ///
 /// What holds for all of them:
 ///
+/// - A server that is not [well](crate::Health) is not picked from, and one that has just come back
+///   gets its share in steps ([`Config::slow_start`](crate::Config::slow_start)).
 /// - A server of weight 0 gets no new requests. All strategies but `RoundRobin` honour the other
 ///   weights too.
 /// - Only the servers of the best [tier](crate::Server::priority_tier) are picked from.

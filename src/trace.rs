@@ -100,6 +100,12 @@ mod on {
         match event {
             Event::ServerAdded { url, .. } => tell!(url, "server added"),
             Event::ServerRemoved { url, .. } => tell!(url, "server removed"),
+            Event::HealthChanged { url, from, to, why, .. } => {
+                tell!(url, ?from, ?to, ?why, "health changed");
+            }
+            Event::StateChanged { url, state, .. } => tell!(url, ?state, "state changed"),
+            Event::PanicBegan => tell!("panic began"),
+            Event::PanicEnded => tell!("panic ended"),
             Event::DialsPaused { url, failures, pause, .. } => {
                 tell!(url, failures, ?pause, "dials paused");
             }

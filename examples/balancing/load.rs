@@ -21,26 +21,30 @@ pub(crate) struct Outcome {
     ok: usize,
 }
 
-/// Sends about `rate` requests a second, for so long.
-pub(crate) fn run(pool: &Pool, rate: f64, length: Duration) -> Outcome {
+/// Sends about `rate` requests a second, for so long. Those of the time that is skipped, and which
+/// comes first, do not count.
+pub(crate) fn run(pool: &Pool, rate: f64, skip: Duration, length: Duration) -> Outcome {
     let executor = LocalExecutor::new();
     let ended: Vec<(Duration, bool)> = smol::block_on(executor.run(async {
         let began = Instant::now();
         let mut due = Duration::ZERO;
         let mut tasks = Vec::new();
-        while due < length {
+        while due < skip + length {
             // The times between arrivals are those of a Poisson process.
             due += Duration::from_secs_f64(-(1.0 - fastrand::f64()).ln() / rate);
             Timer::at(began + due).await;
             let (pool, client) = (pool.clone(), fastrand::u32(..CLIENTS));
             tasks.push(executor.spawn(async move {
                 let ok = request(&pool, client).await.unwrap_or(false);
-                (began.elapsed() - due, ok)
+                (due, began.elapsed() - due, ok)
             }));
         }
         let mut ended = Vec::with_capacity(tasks.len());
         for task in tasks {
-            ended.push(task.await);
+            let (due, took, ok) = task.await;
+            if due >= skip {
+                ended.push((took, ok));
+            }
         }
         ended
     }));

@@ -17,7 +17,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use evenkeel::{Pool, Server, Strategy};
+use evenkeel::{Ejection, HealthCheck, Pool, Server, Strategy};
 
 use self::args::{Args, HELP};
 use self::fleet::{Fleet, SCENARIOS, Scenario};
@@ -77,8 +77,12 @@ fn row(args: &Args, scenario: &Scenario, strategy: Strategy) -> Result<String, B
     for (url, weight) in fleet.urls().zip(scenario.weights()) {
         builder = builder.server(Server::new(url)?.weight(weight));
     }
+    if args.plain {
+        builder = builder.health_check(HealthCheck::off()).ejection(Ejection::off());
+    }
     let pool = builder.build()?;
-    let outcome = load::run(&pool, args.rate, Duration::from_secs_f64(args.seconds));
+    let [skip, length] = [args.skip, args.seconds].map(Duration::from_secs_f64);
+    let outcome = load::run(&pool, args.rate, skip, length);
     let came = fleet.came();
     let all: u64 = came.iter().sum();
     let share = |came: &u64| format!("{:.1}", *came as f64 / all.max(1) as f64 * 100.0);

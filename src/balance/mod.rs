@@ -182,6 +182,26 @@ impl Chooser {
         Set { members: members.into(), tables }
     }
 
+    /// The same while some get only so many tenths of their shares.
+    pub(crate) fn set_of_shares(
+        &self,
+        mut members: Vec<Member>,
+        servers: usize,
+        tenths: &[u32],
+    ) -> Set {
+        let takes_turns = self.strategy == Strategy::RoundRobin && self.custom.is_none();
+        for (member, &tenths) in members.iter_mut().zip(tenths) {
+            let weight = if takes_turns { 1 } else { member.weight };
+            member.weight = weight.saturating_mul(tenths);
+        }
+        let mut set = self.set(members, servers);
+        if takes_turns {
+            let weights: Vec<u32> = set.members.iter().map(|member| member.weight).collect();
+            set.tables = Tables::Schedule(weighted::Schedule::new(&weights));
+        }
+        set
+    }
+
     /// The member to ask first. In a look ahead the turns and dice stay as they are, so that the
     /// next pick is the same.
     #[inline]

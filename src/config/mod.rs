@@ -2,6 +2,8 @@
 
 mod check;
 mod dialling;
+mod ejection;
+mod health;
 mod limits;
 mod retry;
 mod socket;
@@ -13,6 +15,9 @@ use std::time::Duration;
 pub(crate) use self::check::FOREVER;
 use self::check::{in_range, positive, refuse};
 pub use self::dialling::Dialling;
+pub use self::ejection::Ejection;
+pub(crate) use self::health::{CheckKind, validate_check_at};
+pub use self::health::{CheckResponse, HealthCheck};
 pub use self::limits::Limits;
 pub(crate) use self::limits::validate_max_connections;
 pub use self::retry::{Retry, RetryBudget};
@@ -129,6 +134,21 @@ pub struct Config {
     /// Where the dice of the strategies and the lifetimes begin. Default: `None`, elsewhere in each
     /// pool. With a seed, the same calls in the same order make the same picks.
     pub seed: Option<u64>,
+    /// How servers are checked. The seconds, the path and the thresholds have setters of their own
+    /// on the builder. Default: [`HealthCheck::default`].
+    pub health_check: HealthCheck,
+    /// When requests that fail take a server out of rotation. Default: [`Ejection::default`].
+    pub ejection: Ejection,
+    /// Over what time a server that has been down or ejected gets back its share of the requests:
+    /// at first a tenth of it. Default: 5 s. `None`: it has all of it at once.
+    pub slow_start: Option<Duration>,
+    /// If the servers that are well have less than this share of all the weight, in percent, their
+    /// health is ignored, and all that are in service are used: too few would break down under the
+    /// load. Default: 0, never. At most 100.
+    pub panic_threshold: u32,
+    /// Whether a server takes requests before its first health check has succeeded. Where there are
+    /// no checks it does in any case. Default: true.
+    pub start_unknown: bool,
     /// The longest head of a response, in bytes. Interim responses to one request may have as many
     /// again, all together. Default: 64 KiB. Range: 256 to 16 MiB.
     pub max_head_size: usize,
@@ -180,6 +200,11 @@ impl Default for Config {
             ewma_decay: Duration::from_secs(10),
             hash_balance_factor: 125,
             seed: None,
+            health_check: HealthCheck::default(),
+            ejection: Ejection::default(),
+            slow_start: Some(Duration::from_secs(5)),
+            panic_threshold: 0,
+            start_unknown: true,
             max_head_size: 64 * 1024,
             max_headers: 512,
             dialling: Dialling::default(),
@@ -236,6 +261,9 @@ impl Config {
         }
         in_range("hash_balance_factor", self.hash_balance_factor as usize, 101, 1000)?;
         positive("expect_timeout", self.expect_timeout)?;
+        self.health_check.validate()?;
+        self.ejection.validate()?;
+        in_range("panic_threshold", self.panic_threshold as usize, 0, 100)?;
         if self.max_requests_per_connection == Some(0) {
             return Err(refuse("max_requests_per_connection is zero".to_owned()));
         }
@@ -243,6 +271,7 @@ impl Config {
             ("max_lifetime", self.max_lifetime),
             ("watch_interval", self.watch_interval),
             ("hold_warning", self.hold_warning),
+            ("slow_start", self.slow_start),
             ("queue_timeout", self.queue_timeout),
             ("write_timeout", self.write_timeout),
             ("response_head_timeout", self.response_head_timeout),

@@ -20,7 +20,7 @@ fn the_defaults_are_valid() {
 fn each_field_is_refused_by_name_out_of_its_range() {
     let zero = Duration::ZERO;
     type Change = fn(&mut Config, Duration);
-    let checks: [(&str, Change); 33] = [
+    let checks: &[(&str, Change)] = &[
         ("max_connections_per_server", |c, _| c.max_connections_per_server = 0),
         ("max_connections_per_server", |c, _| c.max_connections_per_server = 65_536),
         ("max_total_connections", |c, _| c.max_total_connections = 0),
@@ -54,11 +54,33 @@ fn each_field_is_refused_by_name_out_of_its_range() {
         ("ewma_decay", |c, _| c.ewma_decay = HOUR + Duration::from_nanos(1)),
         ("hash_balance_factor", |c, _| c.hash_balance_factor = 100),
         ("hash_balance_factor", |c, _| c.hash_balance_factor = 1001),
+        ("slow_start", |c, z| c.slow_start = Some(z)),
+        ("panic_threshold", |c, _| c.panic_threshold = 101),
+        ("health_check.interval", |c, z| c.health_check.interval = z),
+        ("health_check.timeout", |c, _| c.health_check.interval = Duration::from_millis(4999)),
+        ("health_check.unhealthy_threshold", |c, _| c.health_check.unhealthy_threshold = 0),
+        ("health_check.path", |c, _| c.health_check.path = "/a b".to_owned()),
+        ("ejection.failures_in_a_row", |c, _| c.ejection.in_a_row = Some(0)),
+        ("ejection.min_success", |c, _| c.ejection.min_success = Some(101)),
+        ("ejection.min_requests", |c, _| c.ejection.min_requests = 0),
+        ("ejection.trials", |c, _| c.ejection.trials = 0),
+        ("ejection.max_share", |c, _| c.ejection.max_share = 101),
+        ("ejection.window", |c, z| c.ejection.window = z),
+        ("ejection.base", |c, z| c.ejection.base = z),
+        ("ejection.most", |c, _| c.ejection.most = Duration::from_millis(999)),
     ];
     for (name, change) in checks {
         let text = refused(|c| change(c, zero));
         assert!(text.contains(name), "{name}: {text}");
     }
+}
+
+#[test]
+fn a_check_shows_no_secret() {
+    let check = HealthCheck::get("/up?token=secret").header("authorization", "secret");
+    let config = Config { health_check: check, ..Config::default() };
+    let shown = format!("{config:?}");
+    assert!(shown.contains("authorization") && shown.contains("/up") && !shown.contains("secret"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod dial;
 mod error;
 mod h1;
 mod io;
+mod probe;
 mod signal;
 #[cfg(feature = "rustls-no-provider")]
 mod tls;
@@ -35,6 +36,7 @@ pub(crate) use self::buffers::Buffers;
 use self::clock::Pace;
 pub(crate) use self::dial::{DialError, DialErrorKind, Names, Overrides, Setting, dial};
 pub(crate) use self::error::{ExchangeError, ExchangeErrorKind};
+pub(crate) use self::probe::probe;
 use self::signal::Wakers;
 pub(crate) use self::signal::{Signal, Watched};
 pub(crate) use self::tls::{Profiles, Tls};

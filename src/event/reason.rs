@@ -31,11 +31,13 @@ pub enum CloseReason {
     Lifetime,
     /// It had carried as many requests as it may.
     MaxRequests,
+    /// Its server was taken out of rotation.
+    Unhealthy,
 }
 
 impl CloseReason {
     /// All of them, in the order in which they are counted.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Idle,
         Self::Peer,
         Self::Poisoned,
@@ -48,6 +50,7 @@ impl CloseReason {
         Self::Limit,
         Self::Lifetime,
         Self::MaxRequests,
+        Self::Unhealthy,
     ];
 
     /// Its name in snake case, as metrics and traces show it. Names stay as they are.
@@ -66,6 +69,7 @@ impl CloseReason {
             Self::Limit => "limit",
             Self::Lifetime => "lifetime",
             Self::MaxRequests => "max_requests",
+            Self::Unhealthy => "unhealthy",
         }
     }
 }
@@ -171,6 +175,7 @@ impl FailureCause {
             ErrorKind::Connect => Self::Connect,
             ErrorKind::Config
             | ErrorKind::NoBackground
+            | ErrorKind::NoHealthyServers
             | ErrorKind::NoServers
             | ErrorKind::NotFound
             | ErrorKind::Url => Self::NoServers,

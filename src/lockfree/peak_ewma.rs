@@ -72,6 +72,12 @@ impl PeakEwma {
         self.change(now, nanos, false);
     }
 
+    /// Forgets all samples.
+    pub fn forget(&self) {
+        // Ordering: Relaxed. The word is all there is, and has an order of its own.
+        self.word.store(EMPTY, Relaxed);
+    }
+
     fn change(&self, now: u32, nanos: u64, lowers: bool) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "an estimate needs no nine digits")]
         let sample = nanos as f32;
@@ -166,6 +172,16 @@ mod tests {
         let peak = PeakEwma::new(DECAY);
         peak.record(7, 800);
         assert_eq!(peak.value(7), Some(800.0));
+    }
+
+    #[test]
+    fn it_is_empty_again_once_it_forgets() {
+        let peak = PeakEwma::new(DECAY);
+        peak.record(7, 800);
+        peak.forget();
+        assert_eq!(peak.value(7), None);
+        peak.record(8, 3);
+        assert_eq!(peak.value(8), Some(3.0));
     }
 
     #[test]

@@ -72,6 +72,8 @@ counts_by! {
     lifetime: Lifetime,
     /// They had carried `max_requests_per_connection` requests.
     max_requests: MaxRequests,
+    /// Their server was taken out of rotation.
+    unhealthy: Unhealthy,
 }
 
 counts_by! {

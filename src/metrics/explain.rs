@@ -79,6 +79,18 @@ pub enum Exclusion {
     Untagged,
     /// Its weight is 0.
     Drained,
+    /// It is [draining](crate::ServerState::Draining).
+    Draining,
+    /// It is [disabled](crate::ServerState::Disabled).
+    Disabled,
+    /// Its health checks fail.
+    Down,
+    /// Its requests failed.
+    Ejected,
+    /// Its requests failed, and it gets one at a time now.
+    Trial,
+    /// No health check of it has succeeded yet.
+    Unknown,
     /// A better tier has a server.
     Tier,
 }
@@ -111,6 +123,12 @@ impl fmt::Display for Exclusion {
             Self::Excluded => "excluded by the request",
             Self::Untagged => "does not have the tag",
             Self::Drained => "weight 0",
+            Self::Draining => "draining",
+            Self::Disabled => "disabled",
+            Self::Down => "down",
+            Self::Ejected => "ejected",
+            Self::Trial => "on trial",
+            Self::Unknown => "not checked yet",
             Self::Tier => "in a higher tier",
         })
     }

@@ -10,7 +10,7 @@ pub use self::causes::{Destroyed, Failures};
 pub use self::explain::{Exclusion, Explanation, ServerReport, Verdict};
 pub use self::rates::Rates;
 
-use crate::server::ServerId;
+use crate::server::{CheckFailure, Health, HealthReason, ServerId, ServerState};
 
 /// A snapshot of a pool.
 ///
@@ -104,6 +104,21 @@ pub struct Metrics {
     pub max_wait_time: Duration,
     /// Servers in the pool.
     pub servers: usize,
+    /// Those of them that may be picked, as far as their health goes.
+    pub healthy_servers: usize,
+    /// Those that may not: down, ejected, or not checked yet where that matters. Those that are
+    /// drained or disabled are neither.
+    pub unhealthy_servers: usize,
+    /// Health checks begun. Their sockets are their own, and not among the connections.
+    pub health_checks: u64,
+    /// Health checks that succeeded.
+    pub health_checks_success: u64,
+    /// Health checks that failed.
+    pub health_checks_failed: u64,
+    /// Health checks under way, each with a socket.
+    pub health_checks_running: u64,
+    /// How often a server was taken out since its requests failed.
+    pub ejections: u64,
     /// Whether background work is running.
     pub background: bool,
     /// Background tasks that are running: the driver, and the dials that were left to it.
@@ -176,6 +191,43 @@ pub struct ServerStats {
     pub learned_idle_limit: Option<Duration>,
     /// The average time to the head of a response, of late; zero before the first.
     pub response_time: Duration,
+    /// What was decided about it.
+    pub state: ServerState,
+    /// How it is.
+    pub health: Health,
+    /// For how long it has been so.
+    pub health_age: Duration,
+    /// Why it is so.
+    pub health_reason: HealthReason,
+    /// Whether it takes requests, as far as state, health and weight go.
+    pub is_healthy: bool,
+    /// Health checks in a row that have failed.
+    pub failure_count: u32,
+    /// Requests in a row that have failed.
+    pub failed_in_a_row: u32,
+    /// The last health check; `None` before the first.
+    pub last_check: Option<CheckReport>,
+    /// When the next one is due; `None` if none is planned, or one is under way.
+    pub next_check: Option<Duration>,
+    /// Health checks that succeeded.
+    pub health_checks_success: u64,
+    /// Health checks that failed.
+    pub health_checks_failed: u64,
+    /// How often it was taken out since its requests failed.
+    pub ejections: u64,
+}
+
+/// How a health check went.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckReport {
+    /// How long ago it ended.
+    pub age: Duration,
+    /// How long it took.
+    pub took: Duration,
+    /// What was wrong; `None` if it succeeded.
+    pub failure: Option<CheckFailure>,
 }
 
 /// What [`Pool::warm`](crate::Pool::warm) did.

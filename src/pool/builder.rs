@@ -9,11 +9,11 @@ use super::Pool;
 use crate::balance::Balancer;
 #[cfg(feature = "rustls-no-provider")]
 use crate::config::TlsConfig;
-use crate::config::{Config, Dialling, Retry, RetryBudget, SocketOptions};
+use crate::config::{Config, Dialling, Ejection, HealthCheck, Retry, RetryBudget, SocketOptions};
 use crate::conn::{Buffers, ConnShared, HeadLimits, Names, Overrides};
 use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
-use crate::rt::{Background, Resolve, Runtime};
+use crate::rt::{Resolve, Runtime};
 use crate::server::{Proxy, Server};
 use crate::strategy::Strategy;
 use crate::tasks::{self, Driver};
@@ -148,6 +148,37 @@ impl Builder {
         self
     }
 
+    /// See [`HealthCheck::interval()`]. Default: 30 s.
+    pub fn health_check_interval(mut self, interval: Duration) -> Self {
+        self.config.health_check.interval = interval;
+        self
+    }
+
+    /// See [`HealthCheck::timeout()`]. Default: 5 s.
+    pub fn health_check_timeout(mut self, timeout: Duration) -> Self {
+        self.config.health_check.timeout = timeout;
+        self
+    }
+
+    /// What health checks ask for. It does not make them [stricter](HealthCheck::get). Default:
+    /// `/health`.
+    pub fn health_check_path(mut self, path: impl Into<String>) -> Self {
+        self.config.health_check.path = path.into();
+        self
+    }
+
+    /// See [`HealthCheck::unhealthy_threshold()`]. Default: 3.
+    pub fn unhealthy_threshold(mut self, count: u32) -> Self {
+        self.config.health_check.unhealthy_threshold = count;
+        self
+    }
+
+    /// See [`HealthCheck::healthy_threshold()`]. Default: 2.
+    pub fn healthy_threshold(mut self, count: u32) -> Self {
+        self.config.health_check.healthy_threshold = count;
+        self
+    }
+
     /// See [`Config::seed`]. Default: `None`.
     pub fn seed(mut self, seed: impl Into<Option<u64>>) -> Self {
         self.config.seed = seed.into();
@@ -192,6 +223,14 @@ impl Builder {
         ewma_decay: Duration,
         /// See [`Config::hash_balance_factor`]. Default: 125.
         hash_balance_factor: u32,
+        /// See [`Config::health_check`]. Default: [`HealthCheck::default`].
+        health_check: HealthCheck,
+        /// See [`Config::ejection`]. Default: [`Ejection::default`].
+        ejection: Ejection,
+        /// See [`Config::panic_threshold`]. Default: 0.
+        panic_threshold: u32,
+        /// See [`Config::start_unknown`]. Default: true.
+        start_unknown: bool,
         /// See [`Config::expect_timeout`]. Default: 1 s.
         expect_timeout: Duration,
         /// See [`Config::max_head_size`]. Default: 64 KiB.
@@ -209,6 +248,8 @@ impl Builder {
     }
 
     optional_setters! {
+        /// See [`Config::slow_start`]. Default: 5 s; `None` switches it off.
+        slow_start,
         /// See [`Config::max_lifetime`]. Default: none.
         max_lifetime,
         /// See [`Config::watch_interval`]. Default: 1 s; `None` switches it off.
@@ -233,8 +274,8 @@ impl Builder {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if a setting is out of range or contradicts another, if there is no
-    /// runtime, or if the runtime is a tokio one without timers. [`ErrorKind::NoBackground`] if a
-    /// [`min_idle`](Config::min_idle) is set, and the runtime has no place for background work.
+    /// runtime, or if the runtime is a tokio one without timers. [`ErrorKind::NoBackground`] if
+    /// something is asked for that needs background work, and the runtime has no place for it.
     pub fn build(self) -> Result<Pool, Error> {
         let directory = self.assemble(false)?;
         tasks::arm(&directory);
@@ -268,7 +309,23 @@ impl Builder {
         Ok((Pool::new(directory), driver))
     }
 
-    fn assemble(self, driven: bool) -> Result<Arc<Directory>, Error> {
+    /// Refuses what is asked for and needs background work, there being no place for it.
+    fn check_background(config: &Config) -> Result<(), Error> {
+        let asked = [
+            ("min_idle", config.min_idle > 0),
+            ("health_check", config.health_check.is_explicit()),
+        ];
+        let Some((name, _)) = asked.into_iter().find(|(_, is_asked)| *is_asked) else {
+            return Ok(());
+        };
+        let message = format!(
+            "{name} is set, and the runtime has no background work: call Runtime::spawner, or \
+             Builder::build_with_driver"
+        );
+        Err(Error::new(ErrorKind::NoBackground, message))
+    }
+
+    fn assemble(mut self, driven: bool) -> Result<Arc<Directory>, Error> {
         self.config.validate()?;
         let mut runtime = self.runtime.map_or_else(default_runtime, Ok)?;
         runtime.check()?;
@@ -277,10 +334,9 @@ impl Builder {
         }
         if driven {
             runtime = runtime.without_background();
-        } else if self.config.min_idle > 0 && matches!(runtime.background(), Background::None) {
-            let message = "min_idle is kept up by background work, and the runtime has none: set a \
-                           Runtime::spawner, or use Builder::build_with_driver";
-            return Err(Error::new(ErrorKind::NoBackground, message));
+        } else if !runtime.has_background() {
+            Self::check_background(&self.config)?;
+            self.config.health_check = HealthCheck::off();
         }
         let buffers = Buffers::new(KEPT_BUFFERS);
         let limits = HeadLimits {

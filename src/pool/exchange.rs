@@ -1,23 +1,23 @@
 //! One request over one connection: what sending and checking out have in common.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Response, Uri};
 
 use super::account::Sending;
+use super::verdict;
 use crate::config::{Retry, Steps};
 use crate::conn::{ExchangeError, ExchangeErrorKind, Form, RequestHead, Upload};
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::event::FailureCause;
-use crate::policy::backoff::retry_after;
 use crate::proto::h1::ProtocolError;
 use crate::select::{self, Select};
 use crate::server::{Server, ServerId, redact};
 use crate::trace;
-use crate::upstream::{Backend, Directory, Hub, Lease, Outcome, Trust, Wish, nanos};
+use crate::upstream::{Backend, Directory, Hub, Lease, Trust, Wish, nanos};
 
 /// How a response came about: found in the extensions of each response of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,6 +230,7 @@ where
     lease.note_request(plan.tick);
     // The clock was read when the request began, and has not moved much; but for a later try.
     let direct = lease.is_direct() && attempt.number == 1;
+    let is_trial = lease.is_trial();
     let since = if direct { plan.now } else { lease.backend().hub.now() };
     let connect = lease.connect_time();
     let (conn, backend) = lease.split();
@@ -248,7 +249,7 @@ where
             backend.response_time.record(nanos(took));
             backend.hub.histograms.heads.record(nanos(took));
             whole = if direct { took } else { now.saturating_duration_since(plan.now) };
-            backend.note(now, took, answer(response));
+            verdict::note(backend, now, took, verdict::of_answer(response), is_trial);
             let queue = match direct {
                 true => Duration::ZERO,
                 false => since.saturating_duration_since(plan.now).saturating_sub(connect),
@@ -266,8 +267,8 @@ where
             let cause = cause(error, attempt.reused);
             sending.failed(cause);
             span.failed(cause);
-            if let Some(outcome) = failure(error, attempt.reused) {
-                backend.note(now, took, outcome);
+            if let Some(outcome) = verdict::of_error(error, attempt.reused) {
+                verdict::note(backend, now, took, outcome, is_trial);
             }
         }
     }
@@ -302,25 +303,6 @@ fn head_of<'h>(
         path,
         authority,
         headers,
-    }
-}
-
-/// What a response says about its server.
-fn answer(head: &Response<()>) -> Outcome {
-    let status = head.status();
-    if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS {
-        return Outcome::Answered;
-    }
-    retry_after(head.headers(), SystemTime::now).map_or(Outcome::Failed, Outcome::FailedFor)
-}
-
-/// What an error says about the server: nothing, if the caller or the pool is at fault, or if a
-/// connection broke that had been idle.
-fn failure(error: &ExchangeError, reused: bool) -> Option<Outcome> {
-    match &error.kind {
-        ExchangeErrorKind::Timeout | ExchangeErrorKind::Protocol(_) => Some(Outcome::Failed),
-        ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof if !reused => Some(Outcome::Failed),
-        _ => None,
     }
 }
 
@@ -361,32 +343,5 @@ pub(super) fn failed(lease: &Lease, error: ExchangeError, unseen: bool) -> Error
     match error.into_source() {
         Some(source) => seen.with_source(source),
         None => seen,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::header::RETRY_AFTER;
-
-    #[test]
-    fn an_answer_tells_whether_its_server_can_serve_and_for_how_long_not() {
-        let after = |seconds| Outcome::FailedFor(Duration::from_secs(seconds));
-        let rows = [
-            (200, None, Outcome::Answered),
-            (404, None, Outcome::Answered),
-            (301, Some("30"), Outcome::Answered),
-            (429, None, Outcome::Failed),
-            (429, Some("30"), after(30)),
-            (500, None, Outcome::Failed),
-            (503, Some("0"), after(0)),
-            (503, Some("-1"), Outcome::Failed),
-            (503, Some("Fri, 31 Dec 1999 23:59:59 GMT"), after(0)),
-        ];
-        for (status, asked, outcome) in rows {
-            let head = Response::builder().status(status);
-            let head = asked.into_iter().fold(head, |head, asked| head.header(RETRY_AFTER, asked));
-            assert_eq!(answer(&head.body(()).unwrap()), outcome, "{status}, {asked:?}");
-        }
     }
 }

@@ -5,12 +5,14 @@ mod body;
 mod builder;
 mod checkout;
 mod exchange;
+mod health;
 mod idle;
 mod read;
 mod send;
 mod shutdown;
 mod tries;
 mod upgraded;
+mod verdict;
 mod warm;
 
 use std::borrow::Borrow;

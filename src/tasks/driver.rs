@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::health::Prober;
 use super::warm::Keeper;
 use super::watch::{self, Swept};
 use super::{reaper, reclaim};
@@ -51,14 +52,15 @@ pub(crate) fn driver(directory: &Arc<Directory>) -> Driver {
     }))
 }
 
-/// Has background work begin with the first connection, where the runtime has a place for it.
+/// Has background work begin with the first connection, or with the first server if servers are
+/// checked, where the runtime has a place for it.
 pub(crate) fn arm(directory: &Arc<Directory>) {
     let background = directory.hub.runtime().background().clone();
     if matches!(background, Background::None) {
         return;
     }
     let weak = Arc::downgrade(directory);
-    directory.hub.at_first_dial(move || {
+    directory.hub.at_beginning(move || {
         let Some(directory) = weak.upgrade() else {
             return;
         };
@@ -69,8 +71,11 @@ pub(crate) fn arm(directory: &Arc<Directory>) {
             Background::None => {}
         }
     });
-    // A floor is filled before the first request.
-    if !directory.servers().is_empty() {
+    // Servers are checked, and a floor is filled, before the first request.
+    if directory.has_servers() {
+        if directory.hub.has_checks() {
+            directory.hub.begin();
+        }
         directory.hub.keep_floor();
     }
 }
@@ -92,6 +97,8 @@ struct Work<'a> {
     hub: &'a Hub,
     directory: Weak<Directory>,
     errands: Vec<Errand>,
+    /// `None` if servers are not checked.
+    prober: Option<Prober>,
     sleep: Pin<Box<dyn Sleep>>,
     sweep_at: Instant,
     /// When to look for idle connections to watch; `None` if nothing is open.
@@ -111,9 +118,10 @@ impl<'a> Work<'a> {
         hub.driven.store(true, Ordering::Release);
         let sweep_at = hub.now() + hub.config.cleanup_interval;
         let sleep = hub.runtime().timer().sleep_until(sweep_at);
+        let prober = hub.has_checks().then(|| Prober::new(hub));
         let watch_at = None;
         let (errands, keeper) = (Vec::new(), Keeper::default());
-        Self { hub, directory, errands, sleep, sweep_at, watch_at, keeper, early: 0 }
+        Self { hub, directory, errands, prober, sleep, sweep_at, watch_at, keeper, early: 0 }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -127,6 +135,12 @@ impl<'a> Work<'a> {
             watch::look(self.hub);
             self.watch();
             self.keep(cx);
+            if let Some(prober) = &mut self.prober {
+                match self.directory.upgrade() {
+                    Some(directory) => prober.poll(cx, self.hub, &directory),
+                    None => return Poll::Ready(()),
+                }
+            }
             let next = self.next();
             self.sleep.as_mut().reset(next);
             if self.sleep.as_mut().poll(cx).is_pending() {
@@ -197,19 +211,25 @@ impl<'a> Work<'a> {
     fn next(&self) -> Instant {
         let errands = self.errands.iter().map(|errand| errand.until);
         let look = self.hub.next_look().map(|at| self.hub.at(at, self.hub.now()));
-        let ahead = errands.chain(look).chain(self.watch_at).chain(self.keeper.again());
-        ahead.fold(self.sweep_at, Instant::min)
+        let check = self.prober.as_ref().and_then(|prober| prober.next(self.hub));
+        let ahead = errands.chain(look).chain(check).chain(self.watch_at);
+        ahead.chain(self.keeper.again()).fold(self.sweep_at, Instant::min)
     }
 }
 
 impl Drop for Work<'_> {
     fn drop(&mut self) {
         self.errands.clear();
+        let had_checks = self.prober.take().is_some();
         self.keeper = Keeper::default();
         self.tell_left();
         self.hub.undriven();
-        if self.hub.lifecycle.is_open() {
-            self.directory.upgrade().iter().for_each(|known| reclaim::leave_to_waiters(known));
+        let known = self.directory.upgrade().filter(|_| self.hub.lifecycle.is_open());
+        if let Some(directory) = known {
+            reclaim::leave_to_waiters(&directory);
+            if had_checks {
+                directory.unchecked();
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Background work: one future for all of it, and where it runs.
 
 mod driver;
+mod health;
 mod reaper;
 mod reclaim;
 mod warm;

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::back_off::Pause;
 use super::backend::Backend;
-use super::dialling::{Dialling, dial_failed};
+use super::dialling::{Dialling, dial_failed, fault};
 use super::directory::{Directory, closed};
 use super::distributions::nanos;
 use super::lease::Lease;
 use super::limit::Limit;
+use super::outcome::Outcome;
 use super::pick::{Nobody, Pick};
 use super::tally::Count;
 use crate::conn::DialError;
@@ -86,6 +87,11 @@ impl Wish<'_> {
             (Some(deadline), Some(until)) => Some(deadline.min(until)),
             (deadline, until) => deadline.or(until),
         }
+    }
+
+    /// Whether it may go elsewhere if the server is taken out of rotation.
+    pub(super) fn may_move(&self) -> bool {
+        self.server.is_none()
     }
 
     /// How many servers have been tried.
@@ -172,7 +178,14 @@ pub(crate) async fn acquire_from(
     wish.began.get_or_insert_with(|| hub.now());
     let mut failed = None;
     loop {
+        let mut trial = None;
         let (backend, mut found) = match pick {
+            Pick::Trial(begun) => {
+                let backend = begun.backend().clone();
+                let found = wait_at(&backend, &wish).await;
+                trial = Some(begun);
+                (backend, found)
+            }
             Pick::Idle(lease) => (lease.backend().clone(), Ok(lease)),
             Pick::Wait(backend) => {
                 let found = wait_at(&backend, &wish).await;
@@ -193,10 +206,16 @@ pub(crate) async fn acquire_from(
             }
             Ok(lease) => {
                 if let Some(lease) = checked(lease, hub.tick()) {
-                    return Ok(lease);
+                    return Ok(match trial {
+                        Some(trial) => lease.on_trial(trial),
+                        None => lease,
+                    });
                 }
             }
             Err(Missed::Dial(error)) => {
+                if trial.take().is_some() {
+                    backend.note_trial(Outcome::Failed(fault(&error)));
+                }
                 wish.tried.push(backend.id);
                 let error = dial_failed(&backend, error).after_attempts(wish.tries());
                 if wish.is_late(now) {
@@ -210,8 +229,11 @@ pub(crate) async fn acquire_from(
             }
             // The server was removed, or the pool closed, which the next round tells.
             Err(Missed::Closed) => {}
+            // The server was taken out of rotation.
+            Err(Missed::Moved) => {}
             Err(missed) => return Err(missed.into_error(&backend).after_attempts(wish.tries())),
         }
+        drop(trial);
         if !hub.lifecycle.is_open() {
             return Err(closed());
         }
@@ -242,6 +264,8 @@ async fn renew(
 /// Why a wait ended without a connection.
 pub(super) enum Missed {
     Closed,
+    /// The server was taken out of rotation.
+    Moved,
     Full,
     Shed,
     Timeout,
@@ -253,7 +277,7 @@ pub(super) enum Missed {
 impl Missed {
     fn into_error(self, backend: &Backend) -> Error {
         match self {
-            Self::Closed => closed(),
+            Self::Closed | Self::Moved => closed(),
             Self::Full => {
                 backend.hub.count(backend, Count::QueueFull);
                 backend.tell_full(false);
@@ -279,6 +303,7 @@ async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Lease, Misse
     if let Some(pause) = backend.pause() {
         return Err(Missed::Paused(pause));
     }
+    let before = wish.may_move().then(|| backend.vitals.departures());
     let mut ticket =
         Ticket::enter(&**backend, wish.select.priority).map_err(|refused| match refused {
             Refused::Closed => Missed::Closed,
@@ -286,34 +311,32 @@ async fn wait_at(backend: &Arc<Backend>, wish: &Wish<'_>) -> Result<Lease, Misse
         })?;
     let mut limit = Limit::new(backend, wish.end_of_wait(backend.hub.config.queue_timeout));
     let mut since = None;
-    let mut pause = None;
     let granted = poll_fn(|cx| {
         if let Poll::Ready(granted) = ticket.poll(cx.waker()) {
-            return Poll::Ready(Some(granted));
+            return Poll::Ready(Ok(granted));
+        }
+        // After the task was registered in the line: whoever goes on from here is woken.
+        if before.is_some_and(|before| before != backend.vitals.departures()) {
+            return Poll::Ready(Err(Missed::Moved));
         }
         // Whoever begins one rouses those in line.
-        pause = backend.pause();
-        if pause.is_some() {
-            return Poll::Ready(None);
+        if let Some(pause) = backend.pause() {
+            return Poll::Ready(Err(Missed::Paused(pause)));
         }
         let since = *since.get_or_insert_with(|| backend.hub.now());
-        limit.poll(since, cx).map(|()| None)
+        limit.poll(since, cx).map(|()| Err(Missed::Timeout))
     })
     .await;
     drop(ticket);
     if let Some(since) = since {
         record_wait(backend, since);
     }
-    if let Some(pause) = pause {
-        return Err(Missed::Paused(pause));
-    }
-    match granted {
-        None => Err(Missed::Timeout),
-        Some(Granted::Closed) => Err(Missed::Closed),
-        Some(Granted::Refused) => Err(Missed::Full),
-        Some(Granted::Shed) => Err(Missed::Shed),
-        Some(Granted::Connection(parked)) => Ok(Lease::of(parked)),
-        Some(Granted::Permit(permit)) => match backend.pause() {
+    match granted? {
+        Granted::Closed => Err(Missed::Closed),
+        Granted::Refused => Err(Missed::Full),
+        Granted::Shed => Err(Missed::Shed),
+        Granted::Connection(parked) => Ok(Lease::of(parked)),
+        Granted::Permit(permit) => match backend.pause() {
             Some(pause) => Err(Missed::Paused(pause)),
             None => Dialling::begin(backend, permit, wish).await,
         },
@@ -342,6 +365,7 @@ fn record_wait(backend: &Backend, since: Instant) {
 fn refusal(nobody: Nobody, wish: &Wish<'_>) -> Error {
     let kind = match nobody {
         Nobody::NotFound => ErrorKind::NotFound,
+        Nobody::Unhealthy => ErrorKind::NoHealthyServers,
         Nobody::Exhausted if !wish.tried.is_empty() => ErrorKind::Connect,
         _ => ErrorKind::NoServers,
     };

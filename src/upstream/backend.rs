@@ -5,12 +5,14 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::back_off::{BackOff, Failure, Pause};
+use super::dialling::fault;
 use super::directory::Directory;
 use super::held::Held;
 use super::hub::Hub;
 use super::lease;
 use super::outcome::Outcome;
 use super::tally::{Count, Tally};
+use super::vitals::Vitals;
 use crate::balance::{Latency, Load};
 use crate::config;
 use crate::conn::{DialError, Signal, Tls};
@@ -35,7 +37,7 @@ pub(crate) struct Backend {
     pub(crate) id: ServerId,
     pub(crate) server: Server,
     /// How TLS is spoken with it, if it is.
-    pub(super) tls: Option<Tls>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) gate: Gate<Box<Held>>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) tally: Tally,
@@ -53,6 +55,7 @@ pub(crate) struct Backend {
     ending: AtomicUsize,
     /// How many are on loan for the last time, if there are floors.
     retiring: AtomicUsize,
+    pub(crate) vitals: Vitals,
     /// One for each cell, made with its first connection: by them connections are cut.
     signals: Segments<OnceLock<Arc<Signal>>, 64>,
     directory: Weak<Directory>,
@@ -84,6 +87,7 @@ impl Backend {
             back_off: BackOff::new(),
             ending: AtomicUsize::new(0),
             retiring: AtomicUsize::new(0),
+            vitals: Vitals::new(),
             signals: Segments::new(),
             directory: Arc::downgrade(directory),
             me: me.clone(),
@@ -129,7 +133,7 @@ impl Backend {
     /// wait are told, by whoever pairs next.
     pub(super) fn dial_failed(&self, began: Instant, error: &DialError) {
         let ended = self.hub.now();
-        self.note(ended, ended.saturating_duration_since(began), Outcome::Failed);
+        self.note(ended, ended.saturating_duration_since(began), Outcome::Failed(fault(error)));
         let what = error.to_string();
         let (is_live, dice) = (self.is_live(), self.hub.throw());
         let failure = Failure { began, ended, what: &what, is_live, dice };

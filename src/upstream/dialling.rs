@@ -18,12 +18,15 @@ use crate::lockfree::hint::thread_hint;
 use crate::lockfree::settle::Site;
 use crate::lockfree::ticket::{Granted, Permit, Ticket};
 use crate::rt::{BoxFuture, Transport};
+use crate::server::Fault;
 
 /// A caller that dials: still in line, for a connection that comes back before the dial ends.
 pub(super) struct Dialling<'a> {
     backend: &'a Arc<Backend>,
     /// `None` if only a new connection will do.
     line: Option<Ticket<Backend>>,
+    /// What the server's departures were on entering; `None` for one who is to stay.
+    departures: Option<u32>,
     /// `None` once it has ended.
     dial: Option<BoxFuture<'static, Result<Opened, DialError>>>,
 }
@@ -34,9 +37,10 @@ impl<'a> Dialling<'a> {
         mut permit: Permit<Backend>,
         wish: &Wish<'_>,
     ) -> Result<Lease, Missed> {
+        let departures = wish.may_move().then(|| backend.vitals.departures());
         let line = (!wish.wants_new(backend.id)).then(|| Ticket::enter_dialling(&mut permit));
         let dial = Some(open(permit, wish.deadline(), wish.select.connect()));
-        let mut dialling = Self { backend, line, dial };
+        let mut dialling = Self { backend, line, departures, dial };
         poll_fn(|cx| dialling.poll(cx)).await
     }
 
@@ -53,6 +57,9 @@ impl<'a> Dialling<'a> {
             // One that dials is given no second permit (dropping it would give it back), and has no
             // place to lose.
             Poll::Ready(Granted::Permit(_) | Granted::Refused | Granted::Shed) | Poll::Pending => {}
+        }
+        if self.departures.is_some_and(|before| before != self.backend.vitals.departures()) {
+            return Poll::Ready(Err(Missed::Moved));
         }
         // Out of its place while it is polled: if it panics, nobody polls it again.
         let Some(mut dial) = self.dial.take() else {
@@ -164,6 +171,14 @@ impl Opening {
 impl Drop for Opening {
     fn drop(&mut self) {
         self.backend.hub.count(&self.backend, self.outcome);
+    }
+}
+
+/// What a dial that failed says about the server.
+pub(super) fn fault(error: &DialError) -> Fault {
+    match error.kind() {
+        DialErrorKind::Timeout(_) => Fault::Timeout,
+        DialErrorKind::Resolve | DialErrorKind::Connect | DialErrorKind::Tls => Fault::Connect,
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 
 use super::backend::Backend;
 use super::hub::Hub;
-use super::roster::{Entry, Roster};
+use super::roster::{Entry, Roster, Rules};
 use crate::balance::{Balancer, Chooser};
-use crate::config::validate_max_connections;
+use crate::config::{validate_check_at, validate_max_connections};
 use crate::conn::Tls;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
@@ -25,6 +25,7 @@ pub(crate) struct Directory {
     /// gone since are forgotten with the next removal.
     removed: Snapshot<Vec<Weak<Backend>>>,
     pub(super) chooser: Chooser,
+    rules: Rules,
     next_id: AtomicU64,
     /// Into how many words each server's idle set is spread at least.
     words: usize,
@@ -41,13 +42,19 @@ impl Directory {
         );
         let words = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2));
         Arc::new(Self {
+            rules: Rules::new(config, hub.has_checks()),
             hub: Arc::new(hub),
-            roster: Snapshot::new(Roster::default()),
+            roster: Snapshot::new(Roster::empty()),
             removed: Snapshot::new(Vec::new()),
             chooser,
             next_id: AtomicU64::new(1),
             words,
         })
+    }
+
+    /// The roster of these servers, at `now` in ticks.
+    pub(super) fn roster_of(&self, entries: Vec<Entry>, now: u64) -> Roster {
+        Roster::new(entries, &self.chooser, self.rules, now)
     }
 
     pub(super) fn words(&self) -> usize {
@@ -57,6 +64,10 @@ impl Directory {
     /// The servers now, in the order in which they were added.
     pub(crate) fn servers(&self) -> Vec<Arc<Backend>> {
         self.roster.with(|roster| roster.backends().cloned().collect())
+    }
+
+    pub(crate) fn has_servers(&self) -> bool {
+        self.roster.with(|roster| !roster.entries().is_empty())
     }
 
     /// The servers now, and the removed ones to which connections are still open.
@@ -87,6 +98,7 @@ impl Directory {
         for limit in servers.iter().filter_map(Server::own_limit) {
             validate_max_connections(limit)?;
         }
+        servers.iter().filter_map(Server::check_at).try_for_each(validate_check_at)?;
         servers.iter().try_for_each(Server::validate)?;
         let tls: Vec<Option<Tls>> = servers
             .iter()
@@ -101,6 +113,7 @@ impl Directory {
         let make = |at: usize| self.make(&servers[at], tls[at].clone());
         let made: Vec<Option<Arc<Backend>>> =
             known.iter().enumerate().map(|(at, known)| (!known).then(|| make(at))).collect();
+        let now = self.hub.tick();
         let (ids, entered) = self.roster.update(|roster| {
             let (mut next, mut places) = (roster.entries().to_vec(), roster.places());
             let (mut ids, mut entered, mut is_changed) = (Vec::new(), Vec::new(), false);
@@ -116,7 +129,7 @@ impl Directory {
                 let backend = made[at].clone().unwrap_or_else(|| make(at));
                 ids.push(backend.id);
                 places.insert(server.url(), next.len());
-                next.push(Entry::new(backend.clone()));
+                next.push(Entry::new(backend.clone(), now));
                 entered.push(backend);
             }
             // Two callers may get here in another order than they got their ids.
@@ -124,7 +137,7 @@ impl Directory {
             if entered.is_empty() && !is_changed {
                 return Change::Keep((ids, entered));
             }
-            Change::Replace(Roster::new(next, &self.chooser), (ids, entered))
+            Change::Replace(self.roster_of(next, now), (ids, entered))
         });
         // Whoever closes the pool shuts the servers it finds, after it has closed the lifecycle:
         // it found these, or we see that it has.
@@ -135,6 +148,10 @@ impl Directory {
         for backend in &entered {
             self.take_up(backend);
             self.hub.tell(|| Event::ServerAdded { id: backend.id, url: backend.server.url() });
+        }
+        self.changed();
+        if !entered.is_empty() && self.hub.has_checks() {
+            self.hub.begin();
         }
         self.hub.keep_floor();
         Ok(ids)
@@ -148,6 +165,7 @@ impl Directory {
 
     /// Changes a server's weight.
     pub(crate) fn set_weight(&self, id: ServerId, weight: u32) -> Result<(), Error> {
+        let now = self.hub.tick();
         self.roster.update(|roster| {
             let Some(at) = roster.position(id) else {
                 return Change::Keep(Err(not_found(id)));
@@ -157,8 +175,9 @@ impl Directory {
             }
             let mut next = roster.entries().to_vec();
             next[at].terms.weight = weight;
-            Change::Replace(Roster::new(next, &self.chooser), Ok(()))
+            Change::Replace(self.roster_of(next, now), Ok(()))
         })?;
+        self.changed();
         self.hub.keep_floor();
         Ok(())
     }
@@ -172,19 +191,21 @@ impl Directory {
                 Change::Replace(there.chain([&leaving]).cloned().collect(), ())
             });
         }
+        let now = self.hub.tick();
         let removed = self.roster.update(|roster| {
             let Some(at) = roster.position(id) else {
                 return Change::Keep(None);
             };
             let mut next = roster.entries().to_vec();
             let removed = next.remove(at);
-            Change::Replace(Roster::new(next, &self.chooser), Some(removed))
+            Change::Replace(self.roster_of(next, now), Some(removed))
         });
         let Some(Entry { backend, .. }) = removed else {
             return Err(not_found(id));
         };
         settle::shut(&*backend);
         self.hub.tell(|| Event::ServerRemoved { id, url: backend.server.url() });
+        self.changed();
         Ok(())
     }
 
@@ -247,11 +268,11 @@ fn is_below(path: &str, base: &str) -> bool {
     path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn not_found(id: ServerId) -> Error {
+pub(super) fn not_found(id: ServerId) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no server {id}"))
 }
 
-pub(super) fn closed() -> Error {
+pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the pool is closed").retry_safe(true)
 }
 

@@ -11,6 +11,7 @@ use super::pick::{Found, Nobody, Search};
 use super::roster::Entry;
 use crate::balance::{Ahead, Latency, Load, View, cost};
 use crate::metrics::{Exclusion, Explanation, ServerReport, Verdict};
+use crate::server::{Health, ServerState};
 use crate::strategy::Strategy;
 
 impl Directory {
@@ -27,10 +28,16 @@ impl Directory {
             let search =
                 Search { directory: self, roster, wish, advice, ahead, now: OnceCell::new() };
             let mut given = None;
-            let found = search.run(|backend| {
-                given = offer(backend, wish);
-                given.is_some()
-            });
+            let found = match search.trial() {
+                Some(backend) => {
+                    given = offer(backend, wish);
+                    Ok(if given.is_some() { Found::Given } else { Found::Wait(backend) })
+                }
+                None => search.run(|backend| {
+                    given = offer(backend, wish);
+                    given.is_some()
+                }),
+            };
             let nowhere = |nobody: Nobody| Verdict::Nowhere(nobody.message(wish).into_owned());
             let verdict = match found {
                 Ok(Found::Wait(backend)) => Verdict::Wait(backend.id),
@@ -52,7 +59,7 @@ impl Directory {
     }
 
     fn report(&self, entry: &Entry, load: Load, latency: Latency) -> ServerReport {
-        let Entry { backend, terms } = entry;
+        let Entry { backend, terms, .. } = entry;
         let strategy = self.hub.config.load_balance_strategy;
         let is_ewma = strategy == Strategy::PeakEwma && self.chooser.custom().is_none();
         let by_load = matches!(strategy, Strategy::LeastConnections | Strategy::PowerOfTwoChoices)
@@ -110,15 +117,29 @@ fn exclusion(search: &Search<'_>, at: usize, best_tier: Option<u8>) -> Option<Ex
         return Some(Exclusion::Excluded);
     }
     if search.wish.server.is_some() {
-        return None;
+        let is_disabled = entry.standing.state == ServerState::Disabled;
+        return is_disabled.then_some(Exclusion::Disabled);
     }
     if !entry.is_eligible() {
-        return Some(Exclusion::Drained);
+        return Some(ineligible(entry, search.directory.hub.tick()));
     }
     if !search.allows(entry) {
         return Some(Exclusion::Untagged);
     }
     (Some(entry.terms.tier) != best_tier).then_some(Exclusion::Tier)
+}
+
+/// Why it may not be picked.
+fn ineligible(entry: &Entry, now: u64) -> Exclusion {
+    match (entry.standing.state, entry.standing.health(now)) {
+        _ if entry.terms.weight == 0 => Exclusion::Drained,
+        (ServerState::Disabled, _) => Exclusion::Disabled,
+        (ServerState::Draining, _) => Exclusion::Draining,
+        (_, Health::Ejected) => Exclusion::Ejected,
+        (_, Health::Trial) => Exclusion::Trial,
+        (_, Health::Unknown) => Exclusion::Unknown,
+        _ => Exclusion::Down,
+    }
 }
 
 impl Nobody {
@@ -135,7 +156,11 @@ impl Nobody {
                 let shown: String = tag.escape_debug().take(MOST_SHOWN).collect();
                 format!("no server has the tag \"{shown}\" and a weight above 0").into()
             }
-            (Self::Drained, _) => "all servers have weight 0".into(),
+            (Self::Drained, _) => "all servers have weight 0, are drained or disabled".into(),
+            (Self::Unhealthy, _) => {
+                "no server is well; server_stats tells what is wrong with each".into()
+            }
+            (Self::Disabled, _) => "the server that is asked for is disabled".into(),
             (Self::Empty | Self::NotFound, _) => {
                 "the pool has no servers; add one with add_server".into()
             }

@@ -35,6 +35,8 @@ pub(super) struct Loan {
     pub(super) connect: Duration,
     /// It was idle, and nobody had to wait for it.
     pub(super) direct: bool,
+    /// It is for the one request that the server is tried with.
+    pub(super) trial: bool,
     /// The connection is to be retired after it, and is counted so.
     pub(super) last: bool,
     /// Since when it has been out as a checkout, in ticks; the end of time if it is none.
@@ -54,6 +56,7 @@ impl Default for Loan {
             direct: false,
             since: u64::MAX,
             back_at: None,
+            trial: false,
             last: false,
             close: None,
         }
@@ -75,6 +78,9 @@ impl Held {
     pub(super) fn retires(&self, now: u64) -> Option<CloseReason> {
         if now >= self.ends_at {
             return Some(CloseReason::Lifetime);
+        }
+        if self.home.backend.vitals.is_out() {
+            return Some(CloseReason::Unhealthy);
         }
         self.is_spent().then_some(CloseReason::MaxRequests)
     }

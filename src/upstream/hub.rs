@@ -21,6 +21,7 @@ use crate::lockfree::snapshot::Snapshot;
 use crate::lockfree::total::Total;
 use crate::policy::reuse::{self, IdleLimits};
 use crate::rt::{BoxFuture, Runtime};
+use crate::server::ServerId;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Ordering, Queue, TaskCell};
 use crate::trace;
 
@@ -69,7 +70,12 @@ pub(crate) struct Hub {
     look_at: AtomicU64,
     /// How long a grant may be out, in ticks.
     pub(super) grace: u64,
-    /// Begins background work; done once, with the first dial.
+    /// Counts the changes of who is to be checked.
+    edition: AtomicU64,
+    /// Servers that are to be checked ahead of time, each once.
+    pub(crate) hurried: Queue<ServerId>,
+    /// Begins background work; done once, with the first dial, or with the first server where
+    /// servers are checked.
     starter: OnceLock<Box<dyn Fn() + Send + Sync>>,
     started: AtomicBool,
 }
@@ -115,6 +121,8 @@ impl Hub {
             driven: CachePadded::new(AtomicBool::new(false)),
             look_at: AtomicU64::new(u64::MAX),
             grace: ticks(config.handoff_grace),
+            edition: AtomicU64::new(0),
+            hurried: Queue::new(),
             starter: OnceLock::new(),
             started: AtomicBool::new(false),
             conns: Arc::new(conns),
@@ -178,6 +186,11 @@ impl Hub {
                 since.as_secs() * 1000 + u64::from(since.subsec_millis())
             }
         }
+    }
+
+    /// Where the dice of background work begin.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// The tick at which a connection made now is too old.
@@ -260,8 +273,28 @@ impl Hub {
         }
     }
 
-    /// What to do before the first dial.
-    pub(crate) fn at_first_dial(&self, start: impl Fn() + Send + Sync + 'static) {
+    /// Whether servers are checked, if there is somebody to do it.
+    pub(crate) fn has_checks(&self) -> bool {
+        self.config.health_check.is_on()
+    }
+
+    /// The number of the last change of who is to be checked.
+    pub(crate) fn edition(&self) -> u64 {
+        // Ordering: Acquire pairs with `new_edition`.
+        self.edition.load(Ordering::Acquire)
+    }
+
+    /// Other servers are to be checked.
+    pub(super) fn new_edition(&self) {
+        if self.has_checks() {
+            // Ordering: Release: whoever sees the new number finds the roster as it is now.
+            self.edition.fetch_add(1, Ordering::Release);
+            self.driver.wake();
+        }
+    }
+
+    /// How background work begins.
+    pub(crate) fn at_beginning(&self, start: impl Fn() + Send + Sync + 'static) {
         drop(self.starter.set(Box::new(start)));
     }
 
@@ -274,7 +307,7 @@ impl Hub {
     }
 
     /// Begins background work, if it has a place and has not begun.
-    fn begin(&self) {
+    pub(crate) fn begin(&self) {
         let Some(start) = self.starter.get() else {
             return;
         };

@@ -9,6 +9,7 @@ use super::held::{Held, Home, Loan};
 use super::hub::Hub;
 use super::tally::Count;
 use super::traffic::{Ongoing, dispose};
+use super::trial::Trial;
 use crate::conn::{Conn, Watched};
 pub(crate) use crate::event::CloseReason;
 use crate::lockfree::idle::{Parked, Slot};
@@ -199,6 +200,19 @@ impl Lease {
         self.held().loan.direct
     }
 
+    /// The loan is for the request on trial.
+    pub(super) fn on_trial(mut self, trial: Trial) -> Self {
+        // From now on the lease has the right, and gives it back.
+        std::mem::forget(trial);
+        self.held_mut().loan.trial = true;
+        self
+    }
+
+    /// Whether it is for the one request that the server is tried with.
+    pub(crate) fn is_trial(&self) -> bool {
+        self.held().loan.trial
+    }
+
     /// How long resolving and connecting took; zero if it was not for this loan.
     pub(crate) fn connect_time(&self) -> Duration {
         self.held().loan.connect
@@ -270,6 +284,9 @@ impl Drop for Lease {
         let hub = &backend.hub;
         if held.loan.last {
             backend.end_last();
+        }
+        if held.loan.trial {
+            backend.vitals.end_trial();
         }
         let now = held.loan.back_at.unwrap_or_else(|| hub.tick());
         let out = now.saturating_sub(held.loan.since);

@@ -1,8 +1,12 @@
-//! What requests tell about a server, for the strategy that learns from it.
+//! What requests tell about a server: for the strategy that learns from it, and for its health.
 
 use std::time::{Duration, Instant};
 
 use super::backend::Backend;
+use super::tally::Count;
+use crate::health::Share;
+use crate::lockfree::snapshot::Change;
+use crate::server::{Fault, HealthReason};
 use crate::strategy::Strategy;
 
 /// A failure counts as a response that took so long at least: one that fails fast would otherwise
@@ -18,9 +22,9 @@ pub(crate) enum Outcome {
     /// With a response.
     Answered,
     /// With an error, or a response that says that it cannot serve.
-    Failed,
+    Failed(Fault),
     /// The same, and the server says for how long.
-    FailedFor(Duration),
+    FailedFor(Fault, Duration),
 }
 
 impl Outcome {
@@ -28,19 +32,59 @@ impl Outcome {
     fn counts_as(self, took: Duration) -> Duration {
         match self {
             Self::Answered => took,
-            Self::Failed => took.max(PENALTY),
-            Self::FailedFor(asked) => took.max(PENALTY).max(asked.min(LONGEST_PENALTY)),
+            Self::Failed(_) => took.max(PENALTY),
+            Self::FailedFor(_, asked) => took.max(PENALTY).max(asked.min(LONGEST_PENALTY)),
         }
     }
 }
 
 impl Backend {
     /// Takes note of how an attempt ended, and how long it took.
+    #[inline]
     pub(crate) fn note(&self, now: Instant, took: Duration, outcome: Outcome) {
+        match outcome {
+            Outcome::Answered => self.vitals.succeeded(),
+            Outcome::Failed(fault) | Outcome::FailedFor(fault, _) => self.note_fault(fault),
+        }
         if self.hub.config.load_balance_strategy != Strategy::PeakEwma {
             return;
         }
         self.response_peak.record(self.hub.fine_tick(now), nanos(outcome.counts_as(took)));
+    }
+
+    /// Takes note of a failure, and ejects the server if that was one too many.
+    #[cold]
+    fn note_fault(&self, fault: Fault) {
+        let rules = &self.hub.config.ejection;
+        let in_a_row = if fault == Fault::TooManyRequests { 0 } else { self.vitals.failed() };
+        self.hurry_check();
+        if !rules.is_on {
+            return;
+        }
+        let why = if rules.in_a_row.is_some_and(|most| in_a_row >= most) {
+            HealthReason::Failures(fault)
+        } else if self.failed_of_late().trips(rules) {
+            HealthReason::SuccessRate
+        } else {
+            return;
+        };
+        if let Some(directory) = self.directory() {
+            directory.eject(self.id, why);
+        }
+    }
+
+    /// Counts one more failure in the window.
+    fn failed_of_late(&self) -> Share {
+        let rules = &self.hub.config.ejection;
+        let now = self.hub.tick();
+        let counted = self.tally.read();
+        let ends = counted.of(Count::Succeeded) + counted.failed() + counted.of(Count::DialErrors);
+        // This one is not counted yet.
+        let ended = ends + 1;
+        self.vitals.window().update(|window| {
+            let (window, share) = window.and_failure(now, rules.window, ended);
+            Change::Replace(window, share)
+        })
     }
 
     /// Takes note of an attempt, begun at `since`, whose caller gave up: it would have taken longer
@@ -74,12 +118,13 @@ mod tests {
     #[test]
     fn a_failure_counts_as_a_slow_response_and_as_the_server_asks_up_to_a_bound() {
         let seconds = Duration::from_secs;
-        let failed_for = |asked| Outcome::FailedFor(seconds(asked));
+        let failed = Outcome::Failed(Fault::Reset);
+        let failed_for = |asked| Outcome::FailedFor(Fault::Unavailable, seconds(asked));
         let rows = [
             (Outcome::Answered, 0, 0),
             (Outcome::Answered, 9, 9),
-            (Outcome::Failed, 0, 5),
-            (Outcome::Failed, 6, 6),
+            (failed, 0, 5),
+            (failed, 6, 6),
             (failed_for(0), 1, 5),
             (failed_for(30), 1, 30),
             (failed_for(30), 31, 31),

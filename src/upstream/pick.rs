@@ -10,12 +10,13 @@ use super::backend::Backend;
 use super::directory::Directory;
 use super::lease::Lease;
 use super::roster::{Entry, Roster, Tiers};
+use super::trial::Trial;
 use crate::balance::{
     Ahead, Balancer, Candidate, Candidates, Choice, Latency, Lineup, Load, Set, View,
 };
 use crate::lockfree::hint::thread_hint;
 use crate::lockfree::idle::Take;
-use crate::server::ServerId;
+use crate::server::{ServerId, ServerState};
 
 /// How many other servers a caller looks at when the one that was picked has nothing to give.
 const LOOKS: usize = 16;
@@ -26,6 +27,8 @@ pub(crate) enum Pick {
     Idle(Lease),
     /// A server to wait at, or to dial.
     Wait(Arc<Backend>),
+    /// A server on trial, to wait at or to dial.
+    Trial(Trial),
     /// No server will do.
     None(Nobody),
 }
@@ -35,11 +38,15 @@ pub(crate) enum Pick {
 pub(crate) enum Nobody {
     /// There are no servers.
     Empty,
-    /// All have weight 0.
+    /// All have weight 0, are drained or disabled.
     Drained,
+    /// There are servers, and none of them is well.
+    Unhealthy,
+    /// The one that is asked for is disabled.
+    Disabled,
     /// The one that is asked for is not here.
     NotFound,
-    /// None has the tag that is asked for, and a weight above 0.
+    /// None has the tag that is asked for, and is in service.
     Untagged,
     /// Each has been tried, or is excluded.
     Exhausted,
@@ -65,6 +72,11 @@ impl Directory {
         self.roster.with(|roster| {
             let search =
                 Search { directory: self, roster, wish, advice, ahead: None, now: OnceCell::new() };
+            if roster.is_restless() {
+                if let Some(trial) = search.try_out() {
+                    return Pick::Trial(trial);
+                }
+            }
             // What a server gives is put here at once, and not handed up step by step.
             let mut given = Pick::None(Nobody::Exhausted);
             match search.run(|backend| take(backend, wish, &mut given)) {
@@ -141,7 +153,10 @@ impl<'a> Search<'a> {
             if self.is_barred(at) {
                 return Err(Nobody::Exhausted);
             }
-            let backend = &roster.entries()[at].backend;
+            let Entry { backend, standing, .. } = &roster.entries()[at];
+            if standing.state == ServerState::Disabled {
+                return Err(Nobody::Disabled);
+            }
             return Ok(if offer(backend) { Found::Given } else { Found::Wait(backend) });
         }
         for id in [wish.select.preferred(), self.advice].into_iter().flatten() {
@@ -171,13 +186,25 @@ impl<'a> Search<'a> {
         if self.roster.entries().is_empty() {
             return Err(Nobody::Empty);
         }
-        tiers.filter(|tiers| !tiers.0.is_empty()).ok_or(nobody)
+        let tiers = tiers.filter(|tiers| !tiers.0.is_empty());
+        tiers.ok_or_else(|| if self.is_any_ill() { Nobody::Unhealthy } else { nobody })
+    }
+
+    /// Whether there is a server that this caller would get if it were well.
+    #[cold]
+    fn is_any_ill(&self) -> bool {
+        self.roster.entries().iter().any(|entry| entry.is_in_service() && self.has_tag(entry))
     }
 
     /// Whether the server may be picked at all, and has the tag if one is required.
     pub(super) fn allows(&self, entry: &Entry) -> bool {
+        entry.is_eligible() && self.has_tag(entry)
+    }
+
+    /// Whether it has the tag if one is required.
+    pub(super) fn has_tag(&self, entry: &Entry) -> bool {
         let required = self.wish.select.wanted_tag().filter(|tag| tag.is_required);
-        entry.is_eligible() && required.is_none_or(|tag| entry.terms.tags.contains(&tag.name))
+        required.is_none_or(|tag| entry.terms.tags.contains(&tag.name))
     }
 
     #[inline]
@@ -330,7 +357,7 @@ impl Lineup for Owned {
     }
 
     fn get(&self, index: usize) -> Candidate<'_> {
-        let Entry { backend, terms } = &self.entries[self.places[index]];
+        let Entry { backend, terms, .. } = &self.entries[self.places[index]];
         let load = backend.load();
         Candidate {
             id: backend.id,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::backend::Backend;
 use super::directory::{Directory, closed};
 use super::lease::CloseReason;
-use super::roster::Roster;
 use crate::config::Limits;
 use crate::error::Error;
 use crate::lockfree::shrink;
@@ -21,8 +20,9 @@ impl Directory {
         self.hub.limits.update(|_| Change::Replace(limits, ()));
         // Replaced by its like, after the limits: a server that is added later finds the limits
         // set when it looks after entering, one that was added before is among these.
+        let now = self.hub.tick();
         let servers: Vec<Arc<Backend>> = self.roster.update(|roster| {
-            let same = Roster::new(roster.entries().to_vec(), &self.chooser);
+            let same = self.roster_of(roster.entries().to_vec(), now);
             Change::Replace(same, roster.backends().cloned().collect())
         });
         self.hub.keep_up_shared();

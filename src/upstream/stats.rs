@@ -10,14 +10,19 @@ use super::hub::Hub;
 use super::roster::Entry;
 use super::tally::{Count, Counted};
 use crate::conn::BUFFER;
-use crate::metrics::{Destroyed, Failures, Metrics, ServerStats};
+use crate::metrics::{CheckReport, Destroyed, Failures, Metrics, ServerStats};
 use crate::sync::Ordering;
 
 impl Directory {
     pub(crate) fn metrics(&self) -> Metrics {
         let hub = &self.hub;
         let counted = hub.tally.read();
-        let servers = self.servers();
+        let (servers, fit, unfit) = self.roster.with(|roster| {
+            let entries = roster.entries();
+            let fit = entries.iter().filter(|entry| entry.is_eligible()).count();
+            let in_service = entries.iter().filter(|entry| entry.is_in_service()).count();
+            (roster.backends().cloned().collect::<Vec<_>>(), fit, in_service - fit)
+        });
         let total = hub.total.in_use();
         let connecting = counted
             .of(Count::Dials)
@@ -75,6 +80,17 @@ impl Directory {
             ),
             max_wait_time: Duration::from_nanos(hub.longest_wait.get()),
             servers: servers.len(),
+            healthy_servers: fit,
+            unhealthy_servers: unfit,
+            health_checks: counted.of(Count::Checks),
+            health_checks_success: counted.of(Count::ChecksOk),
+            health_checks_failed: counted.of(Count::ChecksFailed),
+            health_checks_running: counted
+                .of(Count::Checks)
+                .saturating_sub(counted.of(Count::ChecksOk))
+                .saturating_sub(counted.of(Count::ChecksFailed))
+                .saturating_sub(counted.of(Count::ChecksCancelled)),
+            ejections: counted.of(Count::Ejections),
             background,
             background_tasks: usize::from(background) + left,
             memory_bytes: memory(hub, &servers, total, in_flight(&counted)) as u64,
@@ -84,7 +100,8 @@ impl Directory {
 
     pub(crate) fn server_stats(&self) -> Vec<ServerStats> {
         let entries = self.roster.with(|roster| roster.entries().clone());
-        entries.iter().map(stats).collect()
+        let now = self.hub.tick();
+        entries.iter().map(|entry| stats(entry, now)).collect()
     }
 }
 
@@ -104,8 +121,10 @@ fn memory(hub: &Hub, servers: &[Arc<Backend>], open: u64, in_flight: u64) -> usi
         + hub.histograms.bytes()
 }
 
-fn stats(entry: &Entry) -> ServerStats {
-    let Entry { backend: server, terms } = entry;
+fn stats(entry: &Entry, now: u64) -> ServerStats {
+    let Entry { backend: server, terms, standing, .. } = entry;
+    let checked = server.vitals.checked();
+    let since = |tick: u64| Duration::from_millis(now.saturating_sub(tick));
     let counted = server.tally.read();
     let counts = server.gate.ledger.counts();
     ServerStats {
@@ -136,6 +155,22 @@ fn stats(entry: &Entry) -> ServerStats {
         waiting: u64::from(counts.waiting),
         learned_idle_limit: server.learned_limit(server.hub.tick()).map(Duration::from_millis),
         response_time: server.average_response_time(),
+        state: standing.state,
+        health: standing.health(now),
+        health_age: since(standing.since),
+        health_reason: standing.why,
+        is_healthy: entry.is_eligible(),
+        failure_count: checked.counts.failed,
+        failed_in_a_row: server.vitals.failures(),
+        last_check: checked.last.map(|(ended, how, took)| CheckReport {
+            age: since(ended),
+            took,
+            failure: how.err(),
+        }),
+        next_check: checked.next.map(|due| Duration::from_millis(due.saturating_sub(now))),
+        health_checks_success: counted.of(Count::ChecksOk),
+        health_checks_failed: counted.of(Count::ChecksFailed),
+        ejections: counted.of(Count::Ejections),
     }
 }
 

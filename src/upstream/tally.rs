@@ -44,6 +44,16 @@ pub(crate) enum Count {
     Retries,
     /// Requests not sent again only since the budget did not allow it.
     RetriesRefused,
+    /// Health checks begun.
+    Checks,
+    /// Those that succeeded.
+    ChecksOk,
+    /// Those that failed. What is neither is under way, or was given up.
+    ChecksFailed,
+    /// Those given up.
+    ChecksCancelled,
+    /// Servers taken out since their requests failed.
+    Ejections,
     /// Bytes read from connections.
     BytesIn,
     /// Bytes written to connections.
@@ -55,7 +65,7 @@ pub(crate) enum Count {
 }
 
 /// The counters that stand for themselves.
-const PLAIN: usize = 20;
+const PLAIN: usize = 25;
 const FAILED: usize = PLAIN;
 const CLOSED: usize = FAILED + FailureCause::ALL.len();
 const COUNTS: usize = CLOSED + CloseReason::ALL.len();
@@ -85,6 +95,11 @@ impl Count {
             Self::RetriesRefused => 17,
             Self::BytesIn => 18,
             Self::BytesOut => 19,
+            Self::Checks => 20,
+            Self::ChecksOk => 21,
+            Self::ChecksFailed => 22,
+            Self::ChecksCancelled => 23,
+            Self::Ejections => 24,
             Self::Failed(cause) => FAILED + cause as usize,
             Self::Closed(reason) => CLOSED + reason as usize,
         }

@@ -12,9 +12,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use evenkeel::rt::sim::Sim;
 use evenkeel::{
-    Balancer, Body, Builder, Checkout, Config, ConnectionInfo, Driver, Error, Explanation,
-    IdleInfo, LeasedBody, Metrics, Pool, ResponseInfo, Runtime, Select, Server, ServerId,
-    ServerStats, ShutdownReport, Strategy, Timings, Upgraded, Warmed,
+    Balancer, Body, Builder, CheckReport, Checkout, Config, ConnectionInfo, Driver, Ejection,
+    Error, Explanation, Health, HealthCheck, HealthReason, IdleInfo, LeasedBody, Metrics, Pool,
+    ResponseInfo, Runtime, Select, Server, ServerId, ServerState, ServerStats, ShutdownReport,
+    Strategy, Timings, Upgraded, Warmed,
 };
 use http::Request;
 use http_body::Frame;
@@ -47,6 +48,12 @@ const _: fn() = || {
     shared::<Warmed>();
     shared::<Box<dyn Balancer>>();
     shared::<Timings>();
+    shared::<HealthCheck>();
+    shared::<Ejection>();
+    shared::<Health>();
+    shared::<ServerState>();
+    shared::<HealthReason>();
+    shared::<CheckReport>();
     shared::<Upgraded>();
 
     owned::<Pool>();

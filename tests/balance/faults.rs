@@ -11,10 +11,10 @@ use crate::station::{Fault, Plan};
 use crate::world::{World, config};
 
 /// How many pools share the load.
-const CLIENTS: [usize; 2] = [1, 20];
+pub(crate) const CLIENTS: [usize; 2] = [1, 20];
 
 /// A run in which the first of ten servers has this fault from one second to another.
-fn faulty(
+pub(crate) fn faulty(
     clients: usize,
     config: Config,
     fault: Fault,
@@ -32,13 +32,13 @@ fn faulty(
 }
 
 /// Peak-EWMA that forgets in so many seconds.
-fn decay(seconds: u64) -> Config {
+pub(crate) fn decay(seconds: u64) -> Config {
     let mut config = config(Strategy::PeakEwma);
     config.ewma_decay = secs(seconds);
     config
 }
 
-const FAILS_FAST: Fault = Fault::Unavailable(Duration::from_micros(500));
+pub(crate) const FAILS_FAST: Fault = Fault::Unavailable(Duration::from_micros(500));
 
 #[test]
 fn a_server_that_fails_fast_attracts_nobody() {
@@ -84,7 +84,7 @@ fn a_new_server_that_hangs_is_tried_by_one_request_and_not_by_a_crowd() {
 
 /// After how many seconds the first server has 8 % of the requests again, two seconds taken
 /// together. They would be 10 % if it had always been well.
-fn back(world: &World, healed: u64, end: u64) -> Option<u64> {
+pub(crate) fn back(world: &World, healed: u64, end: u64) -> Option<u64> {
     (healed..end - 1).find(|&at| world.share(0, at, at + 2) >= 8.0).map(|at| at - healed)
 }
 

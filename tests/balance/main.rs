@@ -8,6 +8,7 @@ mod change;
 mod contenders;
 mod draw;
 mod faults;
+mod health;
 mod itself;
 mod latency;
 mod memory;

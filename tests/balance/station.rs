@@ -120,7 +120,7 @@ impl Station {
         self.sim.net().connect_delay(&self.addr, delay);
     }
 
-    /// How many requests came in these seconds of the world.
+    /// How many requests came in these seconds of the world, health checks left out.
     pub(crate) fn came(&self, from: u64, to: u64) -> u64 {
         self.lock().came.range(from..to).map(|(_, count)| count).sum()
     }
@@ -164,13 +164,25 @@ impl Station {
             if !head[..length].ends_with(b"\r\n\r\n") {
                 continue;
             }
+            let is_check = head.starts_with(b"GET /health ");
             length = 0;
             // Until then the client may go away; its work is done all the same.
-            let Answer::At(time, answer) = self.take_on() else { continue };
+            let taken = if is_check { self.check() } else { self.take_on() };
+            let Answer::At(time, answer) = taken else { continue };
             self.until(time).await;
             if stream.write_all(answer).await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// A health check has come. It is no work, and does not wait for any.
+    fn check(&self) -> Answer {
+        let now = self.sim.now();
+        match self.fault(now) {
+            Some(Fault::Hung) => Answer::Never,
+            Some(Fault::Unavailable(after)) => Answer::At(now + after, UNAVAILABLE),
+            _ => Answer::At(now, OK),
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Body, Builder, Config, Error, Pool, Select, Strategy};
+use evenkeel::{Body, Builder, Config, Ejection, Error, HealthCheck, Pool, Select, Strategy};
 use fastrand::Rng;
 use http::Request;
 
@@ -22,7 +22,8 @@ use crate::station::{Plan, Station};
 /// How many clients the requests come from. Some strategies send each client's to one server.
 const CLIENTS: u32 = 100_000;
 
-/// A pool's configuration with this strategy. Lines are to form at the servers, not in the pool.
+/// A pool's configuration with this strategy. Lines are to form at the servers, not in the pool,
+/// and nothing is to take a server out of it.
 pub(crate) fn config(strategy: Strategy) -> Config {
     let mut config = Config::default();
     config.load_balance_strategy = strategy;
@@ -30,6 +31,8 @@ pub(crate) fn config(strategy: Strategy) -> Config {
     config.max_total_connections = 10_000;
     config.max_idle_connections = 10_000;
     config.request_timeout = Some(secs(1));
+    config.health_check = HealthCheck::off();
+    config.ejection = Ejection::off();
     config
 }
 

@@ -138,7 +138,11 @@ fn a_port_where_nobody_listens_refuses_at_once() {
     block_on(|| async {
         let (_held, addr) = hold_port();
         let url = format!("http://{addr}");
-        let pool = Pool::builder().server(parse(&url)).build().unwrap();
+        let pool = Pool::builder()
+            .health_check(evenkeel::HealthCheck::off())
+            .server(parse(&url))
+            .build()
+            .unwrap();
         let error = get_text(&pool, "/").await.expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::Connect, "{error:?}");
         assert!(error.is_connect());
@@ -175,7 +179,9 @@ fn a_port_that_never_answers_ends_at_the_connect_timeout() {
             eprintln!("skipped: this system has no way to make a port that never answers");
             return;
         };
-        let builder = Pool::builder().server(parse(&format!("http://{addr}")));
+        let builder = Pool::builder()
+            .health_check(evenkeel::HealthCheck::off())
+            .server(parse(&format!("http://{addr}")));
         let pool = builder.connect_timeout(Duration::from_millis(50)).build().unwrap();
         let error = get_text(&pool, "/").await.expect_err("nobody answers");
         assert!(error.is_timeout() && error.is_connect(), "{error:?}");

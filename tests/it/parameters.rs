@@ -9,18 +9,11 @@ use crate::support::{Server, assert_balanced, block_on, builder_of, get_text};
 
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// Where a parameter is.
-enum Place {
-    /// A field of [`Config`], as its value is written, and the test that shows its effect.
-    Field(fn(&Config) -> String, &'static str),
-    /// Not here yet; the part that brings it.
-    Waits(&'static str),
-}
+/// A field of [`Config`], as its value is written, and the test that shows its effect.
+struct Field(fn(&Config) -> String, &'static str);
 
-use Place::{Field, Waits};
-
-/// Name, default, place.
-const PARAMETERS: [(&str, &str, Place); 16] = [
+/// Name, default, field.
+const PARAMETERS: [(&str, &str, Field); 16] = [
     (
         "max_connections_per_server",
         "100",
@@ -85,11 +78,43 @@ const PARAMETERS: [(&str, &str, Place); 16] = [
             "a_checkout_without_background_closes_the_surplus_and_takes_the_floor",
         ),
     ),
-    ("health_check_interval", "30s", Waits("health checks")),
-    ("health_check_timeout", "5s", Waits("health checks")),
-    ("health_check_path", "/health", Waits("health checks")),
-    ("unhealthy_threshold", "3", Waits("health checks")),
-    ("healthy_threshold", "2", Waits("health checks")),
+    (
+        "health_check_interval",
+        "30s",
+        Field(
+            |c| format!("{:?}", c.health_check.interval),
+            "a_server_that_is_well_is_checked_once_in_each_interval",
+        ),
+    ),
+    (
+        "health_check_timeout",
+        "5s",
+        Field(
+            |c| format!("{:?}", c.health_check.timeout),
+            "a_check_without_an_answer_fails_at_its_timeout",
+        ),
+    ),
+    (
+        "health_check_path",
+        "/health",
+        Field(|c| c.health_check.path.clone(), "a_check_asks_for_the_path_it_is_given"),
+    ),
+    (
+        "unhealthy_threshold",
+        "3",
+        Field(
+            |c| c.health_check.unhealthy_threshold.to_string(),
+            "as_many_checks_must_fail_as_the_threshold_says",
+        ),
+    ),
+    (
+        "healthy_threshold",
+        "2",
+        Field(
+            |c| c.health_check.healthy_threshold.to_string(),
+            "as_many_checks_must_succeed_as_the_threshold_says",
+        ),
+    ),
     (
         "load_balance_strategy",
         "RoundRobin",
@@ -138,6 +163,11 @@ const OWN: &[(&str, &str)] = &[
     ("seed", "with_a_seed_the_same_calls_make_the_same_picks"),
     ("retry", "a_request_is_sent_as_often_as_it_may_and_no_more"),
     ("retry_budget", "the_budget_is_what_its_settings_say"),
+    ("health_check", "only_an_explicit_check_wants_a_status_of_2xx"),
+    ("ejection", "five_failures_in_a_row_eject_a_server_and_four_do_not"),
+    ("slow_start", "a_server_that_comes_back_gets_its_share_step_by_step"),
+    ("panic_threshold", "below_the_panic_threshold_health_is_ignored"),
+    ("start_unknown", "a_server_that_is_not_checked_yet_waits_if_it_should"),
     ("max_connecting", "as_many_dials_run_at_once_as_may_and_never_one_more"),
     ("dialling", "the_delay_can_be_set"),
     ("attempt_delay", "the_delay_can_be_set"),
@@ -178,7 +208,9 @@ const SUITES: &[&str] = &[
     include_str!("sim_back_off.rs"),
     include_str!("sim_balancing.rs"),
     include_str!("sim_budget.rs"),
+    include_str!("sim_checks.rs"),
     include_str!("sim_dial.rs"),
+    include_str!("sim_ejection.rs"),
     include_str!("sim_expiry.rs"),
     include_str!("sim_floor.rs"),
     include_str!("sim_handoff.rs"),
@@ -186,11 +218,30 @@ const SUITES: &[&str] = &[
     include_str!("sim_queue.rs"),
     include_str!("sim_retire.rs"),
     include_str!("sim_retry.rs"),
+    include_str!("sim_probe.rs"),
+    include_str!("sim_standing.rs"),
     include_str!("sim_steps.rs"),
     include_str!("sim_timeouts.rs"),
     include_str!("sim_watch.rs"),
     include_str!("wire.rs"),
 ];
+
+/// In which part of the settings a parameter is, and its name there.
+fn place_of(name: &str) -> (&str, &str) {
+    match name.strip_prefix("health_check_") {
+        Some(field) => ("health_check: HealthCheck {", field),
+        None if name.ends_with("healthy_threshold") => ("health_check: HealthCheck {", name),
+        None => ("Config {", name),
+    }
+}
+
+/// The names of the settings, those in parts of their own left out.
+fn fields_of(config: &Config) -> Vec<String> {
+    let text = format!("{config:#?}");
+    let own = text.lines().filter_map(|line| line.strip_prefix("    "));
+    let own = own.filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));
+    own.filter_map(|line| line.split_once(':')).map(|(name, _)| name.to_owned()).collect()
+}
 
 fn has_test(name: &str) -> bool {
     SUITES.iter().any(|suite| suite.contains(&format!("#[test]\nfn {name}()")))
@@ -200,18 +251,13 @@ fn has_test(name: &str) -> bool {
 fn every_parameter_has_its_default_and_a_test_of_its_effect() {
     let config = Config::default();
     let fields = format!("{config:?}");
-    for (name, default, place) in &PARAMETERS {
-        let is_field = fields.contains(&format!(" {name}:"));
-        match place {
-            Field(value, test) => {
-                assert!(is_field, "{name} is no field");
-                assert_eq!(value(&config), *default, "{name}");
-                assert!(has_test(test), "{name}: there is no test {test}");
-            }
-            Waits(part) => {
-                assert!(!is_field, "{name} is a field: it no longer waits for {part}");
-            }
-        }
+    for (name, default, Field(value, test)) in &PARAMETERS {
+        let (part, field) = place_of(name);
+        let fields = fields.split_once(part).expect("a part of the settings").1;
+        let is_field = fields.contains(&format!(" {field}:"));
+        assert!(is_field, "{name} is no field");
+        assert_eq!(value(&config), *default, "{name}");
+        assert!(has_test(test), "{name}: there is no test {test}");
     }
 }
 
@@ -230,23 +276,11 @@ fn every_setting_of_our_own_has_a_test_of_its_effect() {
     }
 }
 
-/// The names of a structure's own fields, and not of those within them.
-fn fields_of(debug: &str) -> Vec<&str> {
-    let mut depth = 0;
-    let mut fields = Vec::new();
-    for word in debug.split(' ') {
-        match word {
-            "{" => depth += 1,
-            _ if depth == 1 && word.ends_with(':') => fields.push(word.trim_end_matches(':')),
-            _ => depth -= word.matches('}').count(),
-        }
-    }
-    fields
-}
-
 #[test]
 fn no_setting_is_missing_from_the_tables() {
-    for name in fields_of(&format!("{:?}", Config::default())) {
+    let fields = fields_of(&Config::default());
+    assert!(fields.len() > 25, "{fields:?}");
+    for name in fields {
         let seeded = PARAMETERS.iter().any(|(known, ..)| *known == name);
         assert!(seeded || OWN.iter().any(|(known, _)| *known == name), "{name} is in no table");
     }

@@ -162,7 +162,11 @@ fn the_base_path_goes_before_the_requests_path() {
     block_on(|| async {
         let server = Server::start();
         let base = parse(&server.url("/base/"));
-        let pool = Pool::builder().server(base).build().unwrap();
+        let pool = Pool::builder()
+            .health_check(evenkeel::HealthCheck::off())
+            .server(base)
+            .build()
+            .unwrap();
         assert_eq!(get_text(&pool, "/x?y=1").await.unwrap(), "GET /base/x?y=1\n");
     });
 }

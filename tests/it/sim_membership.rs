@@ -2,8 +2,8 @@
 
 use evenkeel::rt::sim::Sim;
 use evenkeel::{
-    Balancer, Builder, Candidates, Dialling, ErrorKind, Exclusion, Pool, Select, ServerId,
-    Strategy, Verdict,
+    Balancer, Builder, Candidates, Dialling, Ejection, ErrorKind, Exclusion, Pool, Select,
+    ServerId, Strategy, Verdict,
 };
 
 use crate::support::sim::{ONE, SECOND, TWO, get, hold, id_at, whole, wished};
@@ -24,7 +24,8 @@ impl World {
     }
 
     fn builder(&self) -> Builder {
-        Pool::builder().runtime(self.sim.runtime_without_background()).seed(3)
+        let builder = Pool::builder().runtime(self.sim.runtime_without_background()).seed(3);
+        builder.ejection(Ejection::off())
     }
 
     /// The server as it is added.

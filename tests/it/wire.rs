@@ -143,7 +143,11 @@ fn a_target_is_sent_as_a_url_to_a_proxy_and_leads_anywhere() {
 fn a_request_that_could_not_be_sent_comes_back() {
     block_on(|| async {
         let (held, addr) = crate::support::server::hold_port();
-        let pool = Pool::builder().server(parse(&format!("http://{addr}"))).build().unwrap();
+        let pool = Pool::builder()
+            .health_check(evenkeel::HealthCheck::off())
+            .server(parse(&format!("http://{addr}")))
+            .build()
+            .unwrap();
         let mut body = Body::from("hello");
         let request = Request::post("/jobs").header("x-a", "b").body(&mut body).unwrap();
         let error = pool.send(request).await.expect_err("nobody listens");

@@ -3,7 +3,7 @@
 use std::io;
 
 use async_executor::LocalExecutor;
-use evenkeel::{Body, Builder, Pool, Runtime, Server};
+use evenkeel::{Body, Builder, HealthCheck, Pool, Runtime, Server};
 use http::{Request, Uri};
 
 use super::{Threads, on_tokio};
@@ -24,6 +24,8 @@ pub(super) fn limited(builder: Builder) -> Pool {
         .max_connections_per_server(LIMIT)
         .max_total_connections(LIMIT)
         .max_idle_connections(LIMIT)
+        // Nothing but the requests is to be measured, as with the others.
+        .health_check(HealthCheck::off())
         .build()
         .expect("the settings are valid")
 }

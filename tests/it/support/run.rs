@@ -42,7 +42,9 @@ impl Env {
 
     /// A builder with this environment's runtime.
     pub(crate) fn builder(&self) -> Builder {
-        Pool::builder().runtime(self.runtime.clone())
+        // What the servers count is the requests of the test.
+        let off = evenkeel::HealthCheck::off();
+        Pool::builder().runtime(self.runtime.clone()).health_check(off)
     }
 
     /// Runs all jobs at once, as tasks of the executor where it has tasks, and waits for them.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Body, Builder, Checkout, Error, Pool, ResponseInfo, Select, ServerId};
+use evenkeel::{Body, Builder, Checkout, Error, HealthCheck, Pool, ResponseInfo, Select, ServerId};
 use http::{Method, Request, Response};
 
 use super::parse;
@@ -58,9 +58,10 @@ impl Background {
     }
 }
 
-/// A builder with these servers, and no background work.
+/// A builder with these servers, which are not checked, and no background work.
 pub(crate) fn builder(sim: &Sim, servers: &[&SimServer]) -> Builder {
     let builder = Pool::builder().runtime(sim.runtime_without_background());
+    let builder = builder.health_check(HealthCheck::off());
     servers.iter().fold(builder, |builder, server| builder.server(parse(&server.url())))
 }
 
