@@ -58,9 +58,14 @@ impl Server {
         self.check_at.as_deref()
     }
 
+    /// Whether checks do not go where requests go.
+    pub(crate) fn is_checked_elsewhere(&self) -> bool {
+        self.check_at().is_some_and(|at| at.host.is_some() || at.port.is_some())
+    }
+
     /// The server as it is dialled for a check.
     pub(crate) fn as_checked(&self) -> Cow<'_, Self> {
-        let Some(at) = self.check_at().filter(|at| at.host.is_some() || at.port.is_some()) else {
+        let Some(at) = self.check_at().filter(|_| self.is_checked_elsewhere()) else {
             return Cow::Borrowed(self);
         };
         let mut server = self.clone();

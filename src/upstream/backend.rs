@@ -129,6 +129,14 @@ impl Backend {
         self.back_off.succeeded();
     }
 
+    /// A health check has succeeded: over a connection like those of requests, unless it goes to
+    /// another place.
+    pub(super) fn check_succeeded(&self) {
+        if !self.server.is_checked_elsewhere() {
+            self.back_off.succeeded();
+        }
+    }
+
     /// A dial that began then has failed, and holds its permit still. If a pause begins, those who
     /// wait are told, by whoever pairs next.
     pub(super) fn dial_failed(&self, began: Instant, error: &DialError) {

@@ -143,6 +143,9 @@ impl Directory {
                 let counts = before.counts.and(ok);
                 Change::Replace(Checked { counts, last, next: None }, before.counts.failed > 0)
             });
+            if ok {
+                backend.check_succeeded();
+            }
             if ok && failed_before {
                 // It answers again. What it did before that would keep requests away for long.
                 backend.forget_peaks();

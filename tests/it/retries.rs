@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use evenkeel::{Body, Error, Pool, ResponseInfo, Retry, RetryBudget};
+use evenkeel::{Body, Ejection, Error, Pool, ResponseInfo, Retry, RetryBudget};
 use http::{Method, Request};
 
 use crate::support::run::workers_of;
@@ -31,6 +31,8 @@ fn with_retries_a_server_that_is_busy_costs_no_get_and_no_connection() {
         let builder = env.builder().server(parse(&busy.url(""))).server(parse(&good.url("")));
         let retry = Retry::new().on_status([503]);
         let budget = RetryBudget::new().percent(100);
+        // Or it would soon be asked no more.
+        let builder = builder.ejection(Ejection::off());
         let pool = builder.retry(retry).retry_budget(budget).build().unwrap();
         let (caller, name) = (pool.clone(), env.name);
         let jobs = workers_of(8, 400, move |_| {

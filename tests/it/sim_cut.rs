@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Body, BoxFuture, Connector, ErrorKind, Liveness, Pool, Target, Transport};
+use evenkeel::{
+    Body, BoxFuture, Connector, ErrorKind, HealthCheck, Liveness, Pool, Target, Transport,
+};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use http::{Method, Request};
 
@@ -143,6 +145,7 @@ fn cut(make: impl Fn() -> Request<Body>, warm: bool, after: usize) -> Outcome {
     let pool = Pool::builder()
         .runtime(runtime)
         .server(parse("http://10.0.0.1"))
+        .health_check(HealthCheck::off())
         .build()
         .expect("a valid pool");
     sim.block_on(async {

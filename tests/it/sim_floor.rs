@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Builder, ErrorKind, Pool, Select};
+use evenkeel::{Builder, Ejection, ErrorKind, Pool, Select};
 use futures_lite::future::poll_once;
 use http::Method;
 
@@ -159,7 +159,10 @@ fn a_learned_limit_ends_no_floor_before_it_is_replaced() {
 
 #[test]
 fn a_server_that_cannot_be_reached_is_asked_again_after_longer_and_longer_pauses() {
-    let mut world = world(Background::Driven, |builder| builder.min_idle(2).seed(3));
+    let mut world = world(Background::Driven, |builder| {
+        // A server that is ejected has no floor until a request has tried it.
+        builder.min_idle(2).seed(3).ejection(Ejection::off())
+    });
     let sim = world.sim.clone();
     sim.block_on(async {
         world.servers[0].stop().await;

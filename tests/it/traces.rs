@@ -170,8 +170,9 @@ fn each_attempt_has_a_span_of_its_own_and_tells_what_it_failed_of() {
     assert_eq!(of("error.type"), [None, Some("stale"), None]);
     assert_eq!(of("http.response.status_code"), [Some("200"), None, Some("200")]);
     assert_eq!(of("http.request.resend_count"), [None, None, Some("1")]);
-    assert_eq!(events.len(), 3, "opened, closed, opened: {events:?}");
+    assert_eq!(events.len(), 4, "opened, closed, again, opened: {events:?}");
     assert!(events[1].contains("\"reason\": \"broken\""), "{events:?}");
+    assert!(events[2].contains("\"reason\": \"Stale\""), "{events:?}");
 }
 
 #[test]
