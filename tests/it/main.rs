@@ -58,7 +58,6 @@ mod sim_waits;
 mod sim_watch;
 mod support;
 mod support_itself;
-mod traces;
 mod unix;
 mod upgrade;
 mod watch;

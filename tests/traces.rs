@@ -1,5 +1,13 @@
 //! Goal: each attempt has one span with OpenTelemetry's names, and no secret is in any. Method: a
 //! subscriber that keeps what it is told, in virtual time.
+//!
+//! These tests are alone in their binary: `tracing` remembers for the whole process whether anybody
+//! wants a span, and may forget us when a thread without a subscriber comes by first.
+
+#![cfg(feature = "tracing")]
+
+#[path = "it/support/mod.rs"]
+mod support;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -14,8 +22,8 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::support::sim::{ONE, builder, get, request};
-use crate::support::{SimServer, assert_balanced};
+use support::sim::{ONE, builder, get, request};
+use support::{SimServer, assert_balanced};
 
 /// What a subscriber was told.
 #[derive(Debug)]
