@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::acquire::{Missed, Told, Wish};
+use super::acquire::{Told, Wish};
 use super::backend::Backend;
 use super::distributions::nanos;
 use super::lease::Lease;
+use super::missed::Missed;
 use super::tally::Count;
 use crate::config::FOREVER;
 use crate::conn::{DialError, DialErrorKind, Setting, dial};

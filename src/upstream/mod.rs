@@ -12,6 +12,7 @@ mod held;
 mod hub;
 mod lease;
 mod limit;
+mod missed;
 mod others;
 mod outcome;
 mod parked;
