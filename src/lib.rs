@@ -128,10 +128,10 @@
 //! ([`Config::watch_interval`]); keeps connections open ahead of need ([`Config::min_idle`]);
 //! finishes dials whose callers have gone, and passes on what a caller does not come for
 //! ([`Config::handoff_grace`]). It begins with the first server that is checked, or else with the
-//! first connection: as a task of the runtime, on a thread named `evenkeel`, or as the [`Driver`] of
-//! [`Builder::build_with_driver`]. Without any, servers are not checked, and a `min_idle` is
-//! refused; but all else holds: only are sockets freed later, a dial ends with its caller, and those
-//! who wait look by themselves for what is not taken.
+//! first connection: as a task of the runtime, on a thread named `evenkeel`, or as the [`Driver`]
+//! of [`Builder::build_with_driver`]. Without any, servers are not checked, and a `min_idle` is
+//! refused; but all else holds: only are sockets freed later, a dial ends with its caller, and
+//! those who wait look by themselves for what is not taken.
 //!
 //! # Safety and correctness
 //!

@@ -17,8 +17,8 @@ pub(crate) fn pause(retry: &Retry, nth: u32, dice: u64) -> Duration {
 }
 
 /// The pause before a server that cannot be connected to is dialled for the `nth` time again, from
-/// 0 on: `least`, doubled each time up to `most`; and shortened by up to a half, as the dice fall. It
-/// is never short: here the pause is for the server's sake, and not for that of one request.
+/// 0 on: `least`, doubled each time up to `most`; and shortened by up to a half, as the dice fall.
+/// It is never short: here the pause is for the server's sake, and not for that of one request.
 pub(crate) fn dial_pause(nth: u32, least: Duration, most: Duration, dice: u64) -> Duration {
     let half = doubled(nth, least, most) / 2;
     half + part(half, dice)

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 
+use http::request::Parts;
 use http::{Request, Response};
 
 use super::account::Running;
@@ -42,10 +43,7 @@ where
                     tries::wait(hub, pause).await;
                     continue;
                 }
-                let cause = FailureCause::of(&error);
-                running.failed(cause, tries.count());
-                trace::unsent(&parts, cause);
-                let error = tries.no_connection(error);
+                let error = unsent(&mut running, &tries, &parts, error);
                 return Err(if upload.is_taken() { error } else { error.with_request(parts) });
             }
         };
@@ -61,12 +59,8 @@ where
             }
             result => result,
         };
-        let last = Last {
-            parts: &parts,
-            result: &result,
-            lease: &lease,
-            replayable: upload.is_replayable(),
-        };
+        let replayable = upload.is_replayable();
+        let last = Last { parts: &parts, result: &result, lease: &lease, replayable };
         if let Some(again) = tries.again(directory, &plan, &last) {
             let backend = lease.backend().clone();
             tries::let_go(lease, &result);
@@ -88,4 +82,13 @@ where
             }
         };
     }
+}
+
+/// No connection came about: counts that, and tells it.
+#[cold]
+fn unsent(running: &mut Running<'_>, tries: &Tries, parts: &Parts, error: Error) -> Error {
+    let cause = FailureCause::of(&error);
+    running.failed(cause, tries.count());
+    trace::unsent(parts, cause);
+    tries.no_connection(error)
 }

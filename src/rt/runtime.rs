@@ -119,8 +119,8 @@ impl Runtime {
 
     /// Sockets and timers of async-io, which brings its own reactor thread and so works under any
     /// executor, or under a bare `block_on`. Background work runs on one thread named `evenkeel`,
-    /// which is started with the first server that is checked, or else with the first connection (at
-    /// once with a `min_idle`), and ends with the pool.
+    /// which is started with the first server that is checked, or else with the first connection
+    /// (at once with a `min_idle`), and ends with the pool.
     #[cfg(feature = "async-io")]
     pub fn async_io() -> Self {
         use super::async_io::{AsyncIo, UnblockedLookup};

@@ -218,8 +218,8 @@ trait Io: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static 
     /// Waits until tokio believes that there is something to read.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Looks at what is there to read; `WouldBlock` takes tokio's belief in it away, and spares what
-    /// has come since.
+    /// Looks at what is there to read; `WouldBlock` takes tokio's belief in it away, and spares
+    /// what has come since.
     fn look<R>(&self, look: impl FnOnce() -> io::Result<R>) -> io::Result<R>;
 }
 

@@ -177,22 +177,17 @@ pub(crate) async fn acquire_from(
     wish.began.get_or_insert_with(|| hub.now());
     let mut failed = None;
     loop {
-        let mut trial = None;
-        let (backend, mut found) = match pick {
-            Pick::Trial(begun) => {
-                let backend = begun.backend().clone();
-                let found = wait_at(&backend, &wish).await;
-                trial = Some(begun);
-                (backend, found)
-            }
-            Pick::Idle(lease) => (lease.backend().clone(), Ok(lease)),
-            Pick::Wait(backend) => {
-                let found = wait_at(&backend, &wish).await;
-                (backend, found)
-            }
+        let (backend, lease, mut trial) = match pick {
+            Pick::Trial(trial) => (trial.backend().clone(), None, Some(trial)),
+            Pick::Idle(lease) => (lease.backend().clone(), Some(lease), None),
+            Pick::Wait(backend) => (backend, None, None),
             Pick::None(nobody) => {
                 return Err(failed.unwrap_or_else(|| refusal(nobody, &wish)));
             }
+        };
+        let mut found = match lease {
+            Some(lease) => Ok(lease),
+            None => wait_at(&backend, &wish).await,
         };
         while found.as_ref().is_ok_and(|lease| wish.distrusts(lease)) {
             found = renew(found, &backend, &wish).await;

@@ -35,9 +35,6 @@ impl Directory {
         let utilization = ((active + connecting) as f64 / f64::from(hub.total.limit())).min(1.0);
         let failures = failures(&counted);
         let now = hub.now();
-        let (passed, millis) = hub.passed();
-        #[expect(clippy::cast_precision_loss, reason = "a share of 2^52 is none")]
-        let per_second = |passed: u64| passed as f64 * 1e3 / millis.max(1) as f64;
         // Ordering: Acquire, as the driver's callers do; here it is only told. Relaxed: so is this.
         let background = hub.driven.load(Ordering::Acquire);
         let left = hub.left.load(Ordering::Relaxed);
@@ -70,9 +67,6 @@ impl Directory {
             queue_full: counted.of(Count::QueueFull),
             shed: counted.of(Count::Shed),
             grants_reclaimed: counted.of(Count::Reclaimed),
-            requests_per_second: per_second(passed.requests),
-            bytes_in_per_second: per_second(passed.bytes_in),
-            bytes_out_per_second: per_second(passed.bytes_out),
             pool_utilization: utilization,
             average_response_time: average(&servers),
             average_wait_time: Duration::from_nanos(
@@ -82,19 +76,32 @@ impl Directory {
             servers: servers.len(),
             healthy_servers: fit,
             unhealthy_servers: unfit,
-            health_checks: counted.of(Count::Checks),
-            health_checks_success: counted.of(Count::ChecksOk),
-            health_checks_failed: counted.of(Count::ChecksFailed),
-            health_checks_running: counted
-                .of(Count::Checks)
-                .saturating_sub(counted.of(Count::ChecksOk))
-                .saturating_sub(counted.of(Count::ChecksFailed))
-                .saturating_sub(counted.of(Count::ChecksCancelled)),
             ejections: counted.of(Count::Ejections),
             background,
             background_tasks: usize::from(background) + left,
             memory_bytes: memory(hub, &servers, total, in_flight(&counted)) as u64,
             uptime: hub.uptime(now),
+            ..self.checks_and_rates(&counted)
+        }
+    }
+
+    /// What of the figures is about health checks, and what about the time that has just passed.
+    fn checks_and_rates(&self, counted: &Counted) -> Metrics {
+        let (passed, millis) = self.hub.passed();
+        #[expect(clippy::cast_precision_loss, reason = "a share of 2^52 is none")]
+        let per_second = |passed: u64| passed as f64 * 1e3 / millis.max(1) as f64;
+        let (begun, ok) = (counted.of(Count::Checks), counted.of(Count::ChecksOk));
+        let (failed, given_up) =
+            (counted.of(Count::ChecksFailed), counted.of(Count::ChecksCancelled));
+        Metrics {
+            health_checks: begun,
+            health_checks_success: ok,
+            health_checks_failed: failed,
+            health_checks_running: begun.saturating_sub(ok + failed + given_up),
+            requests_per_second: per_second(passed.requests),
+            bytes_in_per_second: per_second(passed.bytes_in),
+            bytes_out_per_second: per_second(passed.bytes_out),
+            ..Metrics::default()
         }
     }
 
