@@ -168,7 +168,8 @@
 //! # Stability
 //!
 //! Versions follow semantic versioning; before 1.0 a minor release may break. `http`, `http-body`,
-//! `bytes` and `futures-io` are part of the interface, and rustls only by
+//! `bytes` and `futures-io` are part of the interface; with the features that bring them tokio,
+//! async-executor (`smol`), serde (`serde`, `json`) and tower-service (`tower`), too; rustls only by
 //! `TlsConfig::rustls_0_23`, which goes with that version. Texts of errors and figures of `Debug`
 //! are not. The oldest supported Rust is `rust-version` in `Cargo.toml`, raised in minor releases
 //! only.
