@@ -35,8 +35,8 @@ use crate::strategy::Strategy;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// The most sockets open to one server at a time, dialling and idle ones included.
-    /// Default: 100. Range: 1 to 65,535.
+    /// The most sockets open to one server at a time, dialling and idle ones included. A health
+    /// check has one of its own. Default: 100. Range: 1 to 65,535.
     pub max_connections_per_server: usize,
     /// The most sockets open at a time over all servers, dialling and idle ones included.
     /// Default: 1000. At least 1.
