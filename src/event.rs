@@ -45,7 +45,7 @@ pub enum Event<'a> {
     #[non_exhaustive]
     Retry {
         /// The server at which the attempt came to nothing.
-        server: ServerId,
+        id: ServerId,
         /// Its base URL.
         url: &'a str,
         /// Which attempt it was; the first is 1. Servers that could not be connected to count.

@@ -40,13 +40,15 @@
 //! # Limits
 //!
 //! A limit counts sockets, those being opened and idle ones included: per server
-//! ([`Config::max_connections_per_server`]) and in total ([`Config::max_total_connections`]). It is
-//! never exceeded, not even for a moment, unless it is lowered while more are in use; while the
-//! addresses of a name are raced, the sockets of one race count as one. Who finds no room waits in
-//! line, first come first served within a [priority](Select::priority), up to its deadline and up
-//! to [`Config::max_waiters`]; in a full line a caller of a higher priority takes the place of the
-//! last of the lowest. [`Config`] lists every setting with its default. A server may have a limit
-//! [of its own](Server::max_connections), and [`Pool::set_limits`] changes them at any time.
+//! ([`Config::max_connections_per_server`]) and in total ([`Config::max_total_connections`]).
+//! It is never exceeded, not even for a moment, unless it is lowered while more are in use;
+//! while the addresses of a name are raced, the sockets of one race count as one, and those of
+//! health checks do not count: one for each server at most. Who finds no room waits in line,
+//! first come first served within a [priority](Select::priority), up to its deadline and up to
+//! [`Config::max_waiters`]; in a full line a caller of a higher priority takes the place of the
+//! last of the lowest. [`Config`] lists every setting with its default. A server may have a
+//! limit [of its own](Server::max_connections), and [`Pool::set_limits`] changes them at any
+//! time.
 //!
 //! # Picking a server
 //!
@@ -168,10 +170,11 @@
 //! # Stability
 //!
 //! Versions follow semantic versioning; before 1.0 a minor release may break. `http`, `http-body`,
-//! `bytes` and `futures-io` are part of the interface, and rustls only by
-//! `TlsConfig::rustls_0_23`, which goes with that version. Texts of errors and figures of `Debug`
-//! are not. The oldest supported Rust is `rust-version` in `Cargo.toml`, raised in minor releases
-//! only.
+//! `bytes` and `futures-io` are part of the interface; with the features that bring them tokio,
+//! async-executor (`smol`), serde (`serde`, `json`) and tower-service (`tower`), too; rustls only
+//! by `TlsConfig::rustls_0_23`, which goes with that version. Texts of errors and figures of
+//! `Debug` are not. The oldest supported Rust is `rust-version` in `Cargo.toml`, raised in minor
+//! releases only.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

@@ -78,7 +78,7 @@ impl Default for Dialling {
 
 macro_rules! setters {
     ($($name:ident: $type:ty,)*) => {$(
-        #[doc = concat!("Sets the field [`", stringify!($name), "`](Self).")]
+        #[doc = concat!("See the [field](Self#structfield.", stringify!($name), ").")]
         #[must_use]
         pub fn $name(mut self, $name: $type) -> Self {
             self.$name = $name;
@@ -92,6 +92,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Dialling {
     /// The defaults.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -112,14 +113,14 @@ impl Dialling {
 
     pub(super) fn validate(&self) -> Result<(), Error> {
         let ms = Duration::from_millis;
-        within("attempt_delay", self.attempt_delay, ms(10), ms(10_000))?;
-        in_range("attempts_at_once", self.attempts_at_once, 1, 16)?;
-        in_range("max_addresses", self.max_addresses, 1, 256)?;
-        within("max_ttl", self.max_ttl, self.min_ttl, DAY)?;
-        within("negative_ttl", self.negative_ttl, Duration::ZERO, DAY)?;
-        within("stale_ttl", self.stale_ttl, Duration::ZERO, 7 * DAY)?;
-        within("min_back_off", self.min_back_off, ms(1), HOUR)?;
-        within("max_back_off", self.max_back_off, self.min_back_off, HOUR)
+        within("dialling.attempt_delay", self.attempt_delay, ms(10), ms(10_000))?;
+        in_range("dialling.attempts_at_once", self.attempts_at_once, 1, 16)?;
+        in_range("dialling.max_addresses", self.max_addresses, 1, 256)?;
+        within("dialling.max_ttl", self.max_ttl, self.min_ttl, DAY)?;
+        within("dialling.negative_ttl", self.negative_ttl, Duration::ZERO, DAY)?;
+        within("dialling.stale_ttl", self.stale_ttl, Duration::ZERO, 7 * DAY)?;
+        within("dialling.min_back_off", self.min_back_off, ms(1), HOUR)?;
+        within("dialling.max_back_off", self.max_back_off, self.min_back_off, HOUR)
     }
 }
 

@@ -182,56 +182,56 @@ impl HealthCheck {
         Self { kind: CheckKind::Off, ..Self::default() }
     }
 
-    /// Sets [`interval`](Self#structfield.interval).
+    /// See the [field](Self#structfield.interval).
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
-    /// Sets [`timeout`](Self#structfield.timeout).
+    /// See the [field](Self#structfield.timeout).
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets [`unhealthy_threshold`](Self#structfield.unhealthy_threshold).
+    /// See the [field](Self#structfield.unhealthy_threshold).
     #[must_use]
     pub fn unhealthy_threshold(mut self, count: u32) -> Self {
         self.unhealthy_threshold = count;
         self
     }
 
-    /// Sets [`healthy_threshold`](Self#structfield.healthy_threshold).
+    /// See the [field](Self#structfield.healthy_threshold).
     #[must_use]
     pub fn healthy_threshold(mut self, count: u32) -> Self {
         self.healthy_threshold = count;
         self
     }
 
-    /// Sets [`fast_interval`](Self#structfield.fast_interval).
+    /// See the [field](Self#structfield.fast_interval).
     #[must_use]
     pub fn fast_interval(mut self, interval: Duration) -> Self {
         self.fast_interval = interval;
         self
     }
 
-    /// Sets [`down_interval`](Self#structfield.down_interval).
+    /// See the [field](Self#structfield.down_interval).
     #[must_use]
     pub fn down_interval(mut self, interval: Duration) -> Self {
         self.down_interval = interval;
         self
     }
 
-    /// Sets [`idle_interval`](Self#structfield.idle_interval).
+    /// See the [field](Self#structfield.idle_interval).
     #[must_use]
     pub fn idle_interval(mut self, interval: Duration) -> Self {
         self.idle_interval = interval;
         self
     }
 
-    /// Sets [`max_concurrent`](Self#structfield.max_concurrent).
+    /// See the [field](Self#structfield.max_concurrent).
     #[must_use]
     pub fn max_concurrent(mut self, count: usize) -> Self {
         self.max_concurrent = count;

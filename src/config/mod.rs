@@ -35,8 +35,8 @@ use crate::strategy::Strategy;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// The most sockets open to one server at a time, dialling and idle ones included.
-    /// Default: 100. Range: 1 to 65,535.
+    /// The most sockets open to one server at a time, dialling and idle ones included. A health
+    /// check has one of its own. Default: 100. Range: 1 to 65,535.
     pub max_connections_per_server: usize,
     /// The most sockets open at a time over all servers, dialling and idle ones included.
     /// Default: 1000. At least 1.
@@ -44,14 +44,15 @@ pub struct Config {
     /// The most idle connections kept over all servers; above it the longest idle is closed.
     /// Default: 50. Zero closes every connection after use, unless a caller waits for it.
     pub max_idle_connections: usize,
-    /// How many connections background work keeps open to each server whose weight is not zero,
-    /// those in use included: it opens what is lacking, from the start on, and replaces one that is
-    /// about to end a second before. It gives way to requests: no limit is passed, nothing taken
-    /// that a caller waits for, and no other connection closed for it. After a failure it pauses,
-    /// 0.5 s at first and 60 s at most. So many idle ones outlive `idle_conn_timeout`. If there are
-    /// so many servers that the floors do not fit in `max_idle_connections`, they share it evenly.
-    /// Default: 0. At most `max_connections_per_server` and `max_idle_connections`. A runtime
-    /// without background work is refused when the pool is built.
+    /// How many connections background work keeps open to each server that may be picked, those in
+    /// use included: none to one that is down, ejected or disabled, or has weight 0. It opens what
+    /// is lacking, from the start on, and replaces one that is about to end a second before. It
+    /// gives way to requests: no limit is passed, nothing taken that a caller waits for, and no
+    /// other connection closed for it. After a failure it pauses, 0.5 s at first and 60 s at most.
+    /// So many idle ones outlive `idle_conn_timeout`. If there are so many servers that the floors
+    /// do not fit in `max_idle_connections`, they share it evenly. Default: 0. At most
+    /// `max_connections_per_server` and `max_idle_connections`. A runtime without background work
+    /// is refused when the pool is built.
     pub min_idle: usize,
     /// How long the `min_idle` last idle connections of a server are kept, unused. With a
     /// `min_idle` of zero the smaller of this and `idle_conn_timeout` holds. Default: 5 min.
@@ -155,7 +156,7 @@ pub struct Config {
     /// The most fields in the head of a response, and in its trailers. Default: 512.
     /// Range: 1 to 24,576, which is what `http` has room for.
     pub max_headers: usize,
-    /// When a request is sent again, and how soon. Default: see [`Retry`].
+    /// When a request is sent again, and how soon. Default: [`Retry::default`].
     pub retry: Retry,
     /// How many retries there are at most. Default: 20 %, and 10 a second, over 10 s.
     pub retry_budget: RetryBudget,
@@ -163,9 +164,10 @@ pub struct Config {
     #[cfg(feature = "rustls-no-provider")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub tls: TlsConfig,
-    /// How connections are opened: the order of addresses, names, pauses after failures.
+    /// How connections are opened: the order of addresses, names, pauses after failures. Default:
+    /// [`Dialling::default`].
     pub dialling: Dialling,
-    /// What is set on each socket.
+    /// What is set on each socket. Default: [`SocketOptions::default`].
     pub socket_options: SocketOptions,
 }
 

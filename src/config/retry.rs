@@ -161,7 +161,7 @@ impl Default for RetryBudget {
 }
 
 impl RetryBudget {
-    /// The default.
+    /// The defaults.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

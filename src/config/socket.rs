@@ -69,7 +69,7 @@ impl Default for SocketOptions {
 
 macro_rules! setters {
     ($($name:ident: $type:ty,)*) => {$(
-        #[doc = concat!("Sets the field [`", stringify!($name), "`](Self).")]
+        #[doc = concat!("See the [field](Self#structfield.", stringify!($name), ").")]
         #[must_use]
         pub fn $name(mut self, $name: $type) -> Self {
             self.$name = Some($name.into());
@@ -80,11 +80,12 @@ macro_rules! setters {
 
 impl SocketOptions {
     /// The defaults.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets [`no_delay`](Self#structfield.no_delay).
+    /// See the [field](Self#structfield.no_delay).
     #[must_use]
     pub fn no_delay(mut self, no_delay: bool) -> Self {
         self.no_delay = no_delay;
@@ -104,8 +105,8 @@ impl SocketOptions {
 
     pub(super) fn validate(&self) -> Result<(), Error> {
         let times = [
-            ("keep_alive_interval", self.keep_alive_interval),
-            ("user_timeout", self.user_timeout),
+            ("socket_options.keep_alive_interval", self.keep_alive_interval),
+            ("socket_options.user_timeout", self.user_timeout),
         ];
         for (name, time) in times {
             time.map_or(Ok(()), |time| positive(name, time))?;
@@ -113,20 +114,23 @@ impl SocketOptions {
         // The kernel takes milliseconds in 32 bits, and ignores what is less than one.
         let millis = self.user_timeout.map(|time| time.as_millis());
         if millis.is_some_and(|millis| !(1..=u128::from(u32::MAX)).contains(&millis)) {
-            return Err(refuse("user_timeout must be between 1 ms and 49 days".to_owned()));
+            return Err(refuse(
+                "socket_options.user_timeout must be between 1 ms and 49 days".to_owned(),
+            ));
         }
         if let Some(count) = self.keep_alive_count {
-            in_range("keep_alive_count", count as usize, 1, 127)?;
+            in_range("socket_options.keep_alive_count", count as usize, 1, 127)?;
         }
-        for (name, size) in
-            [("send_buffer", self.send_buffer), ("receive_buffer", self.receive_buffer)]
-        {
+        for (name, size) in [
+            ("socket_options.send_buffer", self.send_buffer),
+            ("socket_options.receive_buffer", self.receive_buffer),
+        ] {
             size.map_or(Ok(()), |size| in_range(name, size, 1 << 10, 1 << 30))?;
         }
         match &self.interface {
             // IFNAMSIZ is 16 with the terminating zero.
             Some(name) if name.is_empty() || name.len() > 15 || name.contains('\0') => {
-                Err(refuse("interface must be a name of 1 to 15 bytes".to_owned()))
+                Err(refuse("socket_options.interface must be a name of 1 to 15 bytes".to_owned()))
             }
             _ => Ok(()),
         }

@@ -60,14 +60,14 @@ fn each_field_is_refused_by_name_out_of_its_range() {
         ("health_check.timeout", |c, _| c.health_check.interval = Duration::from_millis(4999)),
         ("health_check.unhealthy_threshold", |c, _| c.health_check.unhealthy_threshold = 0),
         ("health_check.path", |c, _| c.health_check.path = "/a b".to_owned()),
-        ("ejection.failures_in_a_row", |c, _| c.ejection.in_a_row = Some(0)),
+        ("ejection.failures_in_a_row", |c, _| c.ejection.failures_in_a_row = Some(0)),
         ("ejection.min_success", |c, _| c.ejection.min_success = Some(101)),
         ("ejection.min_requests", |c, _| c.ejection.min_requests = 0),
         ("ejection.trials", |c, _| c.ejection.trials = 0),
         ("ejection.max_share", |c, _| c.ejection.max_share = 101),
         ("ejection.window", |c, z| c.ejection.window = z),
-        ("ejection.base", |c, z| c.ejection.base = z),
-        ("ejection.most", |c, _| c.ejection.most = Duration::from_millis(999)),
+        ("ejection.base_time", |c, z| c.ejection.base_time = z),
+        ("ejection.max_time", |c, _| c.ejection.max_time = Duration::from_millis(999)),
     ];
     for (name, change) in checks {
         let text = refused(|c| change(c, zero));
@@ -132,12 +132,12 @@ fn times_of_dialling_are_accepted_at_their_ends_and_refused_beyond() {
     let (ms, hour, day) = (Duration::from_millis(1), HOUR, 24 * HOUR);
     type Place = fn(&mut Dialling) -> &mut Duration;
     let checks: [(&str, Place, Duration, Duration); 6] = [
-        ("attempt_delay", |d| &mut d.attempt_delay, 10 * ms, 10_000 * ms),
-        ("max_ttl", |d| &mut d.max_ttl, 5_000 * ms, day),
-        ("negative_ttl", |d| &mut d.negative_ttl, Duration::ZERO, day),
-        ("stale_ttl", |d| &mut d.stale_ttl, Duration::ZERO, 7 * day),
-        ("min_back_off", |d| &mut d.min_back_off, ms, 2_000 * ms),
-        ("max_back_off", |d| &mut d.max_back_off, 100 * ms, hour),
+        ("dialling.attempt_delay", |d| &mut d.attempt_delay, 10 * ms, 10_000 * ms),
+        ("dialling.max_ttl", |d| &mut d.max_ttl, 5_000 * ms, day),
+        ("dialling.negative_ttl", |d| &mut d.negative_ttl, Duration::ZERO, day),
+        ("dialling.stale_ttl", |d| &mut d.stale_ttl, Duration::ZERO, 7 * day),
+        ("dialling.min_back_off", |d| &mut d.min_back_off, ms, 2_000 * ms),
+        ("dialling.max_back_off", |d| &mut d.max_back_off, 100 * ms, hour),
     ];
     for (name, place, least, most) in checks {
         accepted(dialling(|d| *place(d) = least));
@@ -156,13 +156,16 @@ fn counts_of_dialling_are_accepted_at_their_ends_and_refused_beyond() {
         accepted(dialling(|d| d.attempts_at_once = at_once));
     }
     for at_once in [0, 17] {
-        assert!(refused(dialling(|d| d.attempts_at_once = at_once)).contains("attempts_at_once"));
+        assert!(
+            refused(dialling(|d| d.attempts_at_once = at_once))
+                .contains("dialling.attempts_at_once")
+        );
     }
     for most in [1, 256] {
         accepted(dialling(|d| d.max_addresses = most));
     }
     for most in [0, 257] {
-        assert!(refused(dialling(|d| d.max_addresses = most)).contains("max_addresses"));
+        assert!(refused(dialling(|d| d.max_addresses = most)).contains("dialling.max_addresses"));
     }
 }
 
@@ -173,27 +176,44 @@ fn socket_options_are_accepted_at_their_ends_and_refused_beyond() {
         accepted(socket(|o| (o.send_buffer, o.receive_buffer) = (Some(size), Some(size))));
     }
     for size in [(1 << 10) - 1, (1 << 30) + 1] {
-        assert!(refused(socket(|o| o.send_buffer = Some(size))).contains("send_buffer"));
-        assert!(refused(socket(|o| o.receive_buffer = Some(size))).contains("receive_buffer"));
+        assert!(
+            refused(socket(|o| o.send_buffer = Some(size))).contains("socket_options.send_buffer")
+        );
+        assert!(
+            refused(socket(|o| o.receive_buffer = Some(size)))
+                .contains("socket_options.receive_buffer")
+        );
     }
     for count in [1, 127] {
         accepted(socket(|o| o.keep_alive_count = Some(count)));
     }
     for count in [0, 128] {
-        assert!(refused(socket(|o| o.keep_alive_count = Some(count))).contains("keep_alive_count"));
+        assert!(
+            refused(socket(|o| o.keep_alive_count = Some(count)))
+                .contains("socket_options.keep_alive_count")
+        );
     }
     for time in [ms, u32::MAX * ms] {
         accepted(socket(|o| o.user_timeout = Some(time)));
     }
     for time in [Duration::ZERO, ms - Duration::from_nanos(1), u32::MAX * ms + ms] {
-        assert!(refused(socket(|o| o.user_timeout = Some(time))).contains("user_timeout"));
+        assert!(
+            refused(socket(|o| o.user_timeout = Some(time)))
+                .contains("socket_options.user_timeout")
+        );
     }
     let zero = Some(Duration::ZERO);
-    assert!(refused(socket(|o| o.keep_alive_interval = zero)).contains("keep_alive_interval"));
+    assert!(
+        refused(socket(|o| o.keep_alive_interval = zero))
+            .contains("socket_options.keep_alive_interval")
+    );
     for name in ["x", "123456789012345"] {
         accepted(socket(|o| o.interface = Some(name.to_owned())));
     }
     for name in ["", "1234567890123456", "a\0b"] {
-        assert!(refused(socket(|o| o.interface = Some(name.to_owned()))).contains("interface"));
+        assert!(
+            refused(socket(|o| o.interface = Some(name.to_owned())))
+                .contains("socket_options.interface")
+        );
     }
 }

@@ -94,7 +94,9 @@ impl ExchangeError {
             (Kind::Stall, Phase::Body) => "no more of the response's body came in time",
             (Kind::Stall, Phase::Response) => "no response came within the time for its head",
             (Kind::Stall, _) => "the server took no more of the request in time",
-            (Kind::Cut, _) => "the pool was shut down before the request was done",
+            (Kind::Cut, _) => {
+                "the pool was shut down before the request was done: give Pool::shutdown more time"
+            }
             (Kind::Io(_), Phase::Body) => "the connection failed while the response's body came",
             (Kind::Io(_), Phase::Response) if self.received => {
                 "the connection failed in the middle of the response's head"

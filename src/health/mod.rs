@@ -14,6 +14,8 @@
 //!                     └────────────────────┴────────────┘
 //! ```
 //!
+//! One of which nothing is known yet may be ejected like one that is up.
+//!
 //! [`Standing`] is what is known of one server, and never changes: it lies in the roster, which is
 //! replaced as a whole. So what depends on several servers, who may be ejected and whether the pool
 //! panics, is decided by one comparison of that whole, and not by a word here and a word there.

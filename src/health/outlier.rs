@@ -67,7 +67,7 @@ impl Share {
 
 /// For how long a server is left alone, in milliseconds, that has been ejected so often before.
 pub(crate) fn leave_alone(rules: &Ejection, before: u32, dice: u64) -> u64 {
-    let time = rules.base.saturating_mul(1 << before.min(20)).min(rules.most);
+    let time = rules.base_time.saturating_mul(1 << before.min(20)).min(rules.max_time);
     #[expect(clippy::cast_precision_loss, reason = "a die needs no more")]
     let dice = (dice >> 11) as f64 / (1_u64 << 53) as f64;
     u64::try_from(time.mul_f64(0.8 + 0.4 * dice).as_millis()).unwrap_or(u64::MAX).max(1)

@@ -113,8 +113,9 @@ impl Checkout {
         self.lease.is_usable()
     }
 
-    /// Sends a request over this connection. The response's body borrows the checkout. There is no
-    /// second try: a connection that broke is an error.
+    /// Sends a request over this connection. The response's body borrows the checkout: read it to
+    /// its end, or drop it, before the next request ([`into_send`](Self::into_send) gives one that
+    /// borrows nothing). There is no second try: a connection that broke is an error.
     ///
     /// The request's path is put behind the server's base path. The time limit is the pool's
     /// `request_timeout`, or that of a [`Select`] in the request's extensions.

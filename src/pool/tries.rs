@@ -286,7 +286,7 @@ pub(super) fn let_go(mut lease: Lease, result: &Result<Response<()>, ExchangeErr
 /// Tells of the next attempt.
 pub(super) fn tell(backend: &Backend, attempt: u32, again: &Again) {
     backend.hub.tell(|| Event::Retry {
-        server: backend.id,
+        id: backend.id,
         url: backend.server.url(),
         attempt,
         reason: again.reason,

@@ -61,7 +61,7 @@ impl Backend {
         if !rules.is_on {
             return;
         }
-        let why = if rules.in_a_row.is_some_and(|most| in_a_row >= most) {
+        let why = if rules.failures_in_a_row.is_some_and(|most| in_a_row >= most) {
             HealthReason::Failures(fault)
         } else if self.failed_of_late().trips(rules) {
             HealthReason::SuccessRate

@@ -116,7 +116,7 @@ impl Directory {
 fn memory(hub: &Hub, servers: &[Arc<Backend>], open: u64, in_flight: u64) -> usize {
     /// Cells and a server's record, as ARCHITECTURE.md has them.
     const CELL: usize = 1_120 / 62 + 16;
-    const SERVER: usize = 1024;
+    const SERVER: usize = 2048;
     let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     let buffers = hub.conns.buffers.kept().saturating_add(count(in_flight));
     let of_server =

@@ -12,10 +12,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use evenkeel::rt::sim::Sim;
 use evenkeel::{
-    Balancer, Body, Builder, CheckReport, Checkout, Config, ConnectionInfo, Driver, Ejection,
-    Error, Explanation, Health, HealthCheck, HealthReason, IdleInfo, LeasedBody, Metrics, Pool,
-    ResponseInfo, Runtime, Select, Server, ServerId, ServerState, ServerStats, ShutdownReport,
-    Strategy, Timings, Upgraded, Warmed,
+    Address, Balancer, Body, Builder, CheckFailure, CheckReport, Checkout, CloseReason, Config,
+    ConnectionInfo, Dialling, Distribution, Distributions, Driver, Ejection, Error, Event,
+    Explanation, FailureCause, Failures, Fault, Health, HealthCheck, HealthReason, IdleInfo,
+    LeasedBody, Limits, Metrics, Observer, Pool, Proxy, Rates, RequestOutcome, Resolve, Resolved,
+    ResponseInfo, Retry, RetryBudget, RetryReason, Runtime, Select, Server, ServerId, ServerState,
+    ServerStats, ShutdownReport, SocketOptions, Strategy, Target, Timings, TlsInfo, TransportInfo,
+    Upgraded, Warmed,
 };
 use http::Request;
 use http_body::Frame;
@@ -54,6 +57,30 @@ const _: fn() = || {
     shared::<ServerState>();
     shared::<HealthReason>();
     shared::<CheckReport>();
+    shared::<CheckFailure>();
+    shared::<Fault>();
+    shared::<Limits>();
+    shared::<Retry>();
+    shared::<RetryBudget>();
+    shared::<Dialling>();
+    shared::<SocketOptions>();
+    shared::<Proxy>();
+    shared::<Address>();
+    shared::<Target>();
+    shared::<Resolved>();
+    shared::<TransportInfo>();
+    shared::<TlsInfo>();
+    shared::<Event<'_>>();
+    shared::<RetryReason>();
+    shared::<RequestOutcome>();
+    shared::<FailureCause>();
+    shared::<CloseReason>();
+    shared::<Failures>();
+    shared::<Rates>();
+    shared::<Distribution>();
+    shared::<Distributions>();
+    shared::<Box<dyn Observer>>();
+    shared::<Box<dyn Resolve>>();
     shared::<Upgraded>();
 
     owned::<Pool>();
@@ -89,6 +116,7 @@ const _: fn(&Pool, Checkout, Body, LeasedBody<'_>) = |pool, mut checkout, body, 
     send(&pool.checkout(Select::new()));
     send(&pool.shutdown(Duration::ZERO));
     send(&pool.warm(1));
+    send(&pool.wait_ready());
     send(&checkout.send(request()));
     send(&checkout.into_send(request()));
     send(&body.bytes());
@@ -115,6 +143,10 @@ fn loans_bodies_and_futures_are_small() {
         ("checkout", size_of_val(&pool.checkout(Select::new())), 1280),
         ("shutdown", size_of_val(&pool.shutdown(Duration::ZERO)), 512),
         ("warm", size_of_val(&pool.warm(1)), 256),
+        ("wait_ready", size_of_val(&pool.wait_ready()), 128),
+        ("Server", size_of::<Server>(), 192),
+        ("Retry", size_of::<Retry>(), 96),
+        ("Event", size_of::<Event<'_>>(), 128),
     ];
     for (name, size, bound) in sizes {
         println!("{name}: {size} of {bound} bytes");

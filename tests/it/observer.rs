@@ -38,12 +38,12 @@ fn the_observer_may_call_the_pool_when_it_is_told_of_a_retry() {
     let (tell, told) = mpsc::channel();
     let seen = known.clone();
     let observer = move |event: &Event<'_>| {
-        if let Event::Retry { server, reason, .. } = event {
+        if let Event::Retry { id, reason, .. } = event {
             // Nothing is held: the connection that brought the answer is idle, and can be closed.
             let pool = seen.get().expect("the pool is built");
             assert_eq!(pool.metrics().idle_connections, 1);
             pool.close_idle();
-            tell.send((*server, *reason)).expect("the test listens");
+            tell.send((*id, *reason)).expect("the test listens");
         }
     };
     let builder = builder(&sim, &[&server]).observer(observer);
