@@ -8,8 +8,8 @@ use evenkeel::rt::sim::Sim;
 use evenkeel::{Builder, Event, Health, HealthCheck, Pool, Select, ServerState, ServerStats};
 
 use crate::support::assert_balanced;
-use crate::support::patient::Patient;
-use crate::support::sim::{ONE, TWO, get, wished};
+use crate::support::patient::{HUGE, Patient};
+use crate::support::sim::{ONE, TWO, get, info, wished};
 
 /// An ejection is over after this.
 const EJECTED: Duration = Duration::from_millis(1201);
@@ -35,6 +35,27 @@ async fn eject(pool: &Pool, one: &Patient) {
     }
     assert_eq!(first(pool).health, Health::Ejected);
     one.requests_get(200);
+}
+
+#[test]
+fn a_trial_is_over_with_the_head_of_its_answer_however_long_the_body() {
+    let sim = Sim::new();
+    let (one, two) = (Patient::start(&sim, ONE), Patient::start(&sim, TWO));
+    sim.block_on(async {
+        let pool = builder(&sim, &[&one, &two]).build().unwrap();
+        eject(&pool, &one).await;
+        sim.sleep(EJECTED).await;
+        one.requests_get(HUGE);
+        let long = pool.get("/").await.unwrap();
+        assert_eq!((info(&long).server, first(&pool).health), (first(&pool).id, Health::Trial));
+        one.requests_get(200);
+        get(&pool, "/").await.unwrap();
+        assert_eq!(first(&pool).health, Health::Up);
+        // The end of the long one says nothing of the trial that may be under way by then.
+        eject(&pool, &one).await;
+        drop(long);
+        assert_balanced(&pool.metrics());
+    });
 }
 
 #[test]
