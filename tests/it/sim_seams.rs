@@ -5,11 +5,13 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use evenkeel::rt::sim::Sim;
-use evenkeel::{Builder, Event, Health, HealthCheck, Pool, Select, ServerState, ServerStats};
+use evenkeel::{
+    Builder, Dialling, Ejection, Event, Health, HealthCheck, Pool, Select, ServerState, ServerStats,
+};
 
 use crate::support::assert_balanced;
 use crate::support::patient::{HUGE, Patient};
-use crate::support::sim::{ONE, TWO, get, info, wished};
+use crate::support::sim::{MS, ONE, SECOND, TWO, get, info, whole, wished};
 
 /// An ejection is over after this.
 const EJECTED: Duration = Duration::from_millis(1201);
@@ -54,6 +56,60 @@ fn a_trial_is_over_with_the_head_of_its_answer_however_long_the_body() {
         // The end of the long one says nothing of the trial that may be under way by then.
         eject(&pool, &one).await;
         drop(long);
+        assert_balanced(&pool.metrics());
+    });
+}
+
+#[test]
+fn a_request_on_trial_does_not_wait_for_what_others_have_there() {
+    let sim = Sim::new();
+    let (one, two) = (Patient::start(&sim, ONE), Patient::start(&sim, TWO));
+    sim.block_on(async {
+        let pool = builder(&sim, &[&one, &two]).max_connections_per_server(1).build().unwrap();
+        eject(&pool, &one).await;
+        let held = pool.checkout(Select::new().server(first(&pool).id)).await.unwrap();
+        sim.sleep(EJECTED).await;
+        assert_eq!(first(&pool).health, Health::Trial);
+        let began = sim.now();
+        for _ in 0..5 {
+            whole(pool.send(wished("/", Select::new().timeout(SECOND))).await.unwrap())
+                .await
+                .unwrap();
+        }
+        assert_eq!((sim.now(), two.requests()), (began, 5));
+        drop(held);
+        get(&pool, "/").await.unwrap();
+        get(&pool, "/").await.unwrap();
+        assert_eq!(first(&pool).health, Health::Up);
+        assert_balanced(&pool.metrics());
+    });
+}
+
+#[test]
+fn a_server_in_a_pause_of_dials_is_tried_when_that_is_over() {
+    let sim = Sim::new();
+    let (mut one, two) = (Patient::start(&sim, ONE), Patient::start(&sim, TWO));
+    sim.block_on(async {
+        let dialling = Dialling::new().failures_before_back_off(1);
+        let dialling = dialling.min_back_off(SECOND * 20).max_back_off(SECOND * 20);
+        let pool = builder(&sim, &[&one, &two]).dialling(dialling);
+        let pool = pool.ejection(Ejection::new().most(SECOND * 2)).build().unwrap();
+        eject(&pool, &one).await;
+        one.kill().await;
+        sim.sleep(EJECTED).await;
+        let mut extra = 0;
+        for _ in 0..80 {
+            let response = pool.get("/").await.unwrap();
+            extra += u64::from(info(&response).attempts - 1);
+            whole(response).await.unwrap();
+            sim.sleep(MS * 100).await;
+        }
+        assert_eq!((first(&pool).connect_errors, extra), (1, 1), "a pause is no attempt");
+        one.restart();
+        while first(&pool).health != Health::Up {
+            get(&pool, "/").await.unwrap();
+            sim.sleep(MS * 100).await;
+        }
         assert_balanced(&pool.metrics());
     });
 }
