@@ -143,7 +143,6 @@ impl Directory {
                 continue;
             };
             let ok = result.how.is_ok();
-            hub.count(&backend, if ok { Count::ChecksOk } else { Count::ChecksFailed });
             backend.vitals.trust(if ok { Trust::Passed } else { Trust::Failed });
             let failed_before = backend.vitals.checked.update(|before| {
                 let last = Some((now, result.how, result.took));

@@ -1,7 +1,8 @@
 //! Goal: what one part of the pool does to a server, the others know of: health, floors, pauses of
 //! dials, who comes and goes. Method: servers in a simulated world, each case in two parts' terms.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use evenkeel::rt::sim::Sim;
@@ -189,5 +190,31 @@ fn a_panic_that_comes_of_who_goes_and_who_comes_is_told() {
         assert_eq!(told.try_iter().collect::<Vec<_>>(), ["PanicBegan"]);
         pool.add_server(two.server()).unwrap();
         assert_eq!(told.try_iter().collect::<Vec<_>>(), ["PanicEnded"]);
+    });
+}
+
+#[test]
+fn a_check_whose_server_is_removed_as_it_ends_is_counted() {
+    let sim = Sim::new();
+    let (one, two) = (Patient::start(&sim, ONE), Patient::start(&sim, TWO));
+    sim.block_on(async {
+        let place = Arc::<OnceLock<Pool>>::default();
+        let (theirs, is_done) = (place.clone(), AtomicBool::new(false));
+        let check = HealthCheck::default().judge(move |_| {
+            if !is_done.swap(true, Ordering::Relaxed) {
+                let pool = theirs.get().expect("it is there by now");
+                let ids: Vec<_> = pool.server_stats().iter().map(|stats| stats.id).collect();
+                ids.into_iter().for_each(|id| pool.remove_server(id).unwrap());
+            }
+            true
+        });
+        let pool = builder(&sim, &[&one, &two]).health_check(check).build().unwrap();
+        place.set(pool.clone()).expect("once");
+        sim.sleep(SECOND * 5).await;
+        let metrics = pool.metrics();
+        assert!(metrics.health_checks > 0 && metrics.servers == 0, "{metrics:?}");
+        assert_eq!(metrics.health_checks_running, 0);
+        assert_eq!(metrics.health_checks_success, 1);
+        pool.shutdown(SECOND).await;
     });
 }
