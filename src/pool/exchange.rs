@@ -316,6 +316,7 @@ fn head_of<'h>(
 /// What an exchange failed of; `reused` if its connection had been idle before.
 pub(super) fn cause(error: &ExchangeError, reused: bool) -> FailureCause {
     match &error.kind {
+        kind if kind.is_tls() => FailureCause::Tls,
         ExchangeErrorKind::Timeout | ExchangeErrorKind::Stall => {
             FailureCause::timeout_in(Some(error.phase))
         }
