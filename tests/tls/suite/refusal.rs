@@ -18,7 +18,7 @@ use crate::support::{assert_balanced, parse};
 const ADDR: &str = "10.0.0.1:443";
 
 /// Speaks TLS up to the first fault of the client's, tells it, and goes.
-async fn serve(mut stream: SimStream, config: Arc<ServerConfig>) {
+pub(crate) async fn serve(mut stream: SimStream, config: Arc<ServerConfig>) {
     let mut tls = ServerConnection::new(config).expect("a valid configuration");
     let mut buf = [0; 1000];
     loop {
