@@ -46,6 +46,7 @@ mod sim_proxy;
 mod sim_queue;
 mod sim_retire;
 mod sim_retry;
+mod sim_seams;
 mod sim_shed;
 mod sim_shutdown;
 mod sim_soak;
