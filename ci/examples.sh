@@ -59,6 +59,9 @@ done
 echo "example soak"
 cargo run --quiet --release --example soak -- --seconds 8 --seed "${SOAK_SEED:-1}"
 
+echo "example metrics_page"
+cargo run --quiet --release --example metrics_page -- --check
+
 # Wrong arguments end in failure and a message, not in a panic.
 refuses() {
     if message=$(cargo run --quiet --release --example "$1" -- "$2" 2>&1); then
@@ -78,4 +81,7 @@ for wrong in --seconds=0 --seed=x --workers=0 --nonsense x; do
 done
 for wrong in --seconds=0 --rate=x --scenario=nonsense --nonsense; do
     refuses balancing "$wrong"
+done
+for wrong in --seconds=0 --port=x --port=0 --check=1 --nonsense x; do
+    refuses metrics_page "$wrong"
 done
