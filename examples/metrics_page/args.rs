@@ -35,7 +35,7 @@ impl Args {
                 "--port" => args.port = options.number(1..=u16::MAX)?,
                 "--seconds" => args.seconds = Some(options.number(0.1..=1e6)?),
                 "--check" => args.check = options.flag()?,
-                _ => return Err(format!("{:?} is nothing that is known", options.operand()?)),
+                _ => return Err(options.unknown()),
             }
         }
         Ok(Some(args))

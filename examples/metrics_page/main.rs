@@ -22,6 +22,7 @@ mod options;
 mod page;
 #[path = "../support/server.rs"]
 mod server;
+#[path = "../support/state.rs"]
 mod state;
 
 use std::error::Error;

@@ -61,12 +61,15 @@ impl<I: Iterator<Item = String>> Options<I> {
         }
     }
 
-    /// A word that is no option; any other is not known.
+    /// A word that is no option. An option here is one that is not known.
     pub(crate) fn operand(&self) -> Result<String, String> {
-        if self.word.starts_with('-') {
-            return Err(format!("unknown option {}", self.word));
-        }
-        Ok(self.word.clone())
+        if self.word.starts_with('-') { Err(self.unknown()) } else { Ok(self.word.clone()) }
+    }
+
+    /// The complaint about a word that means nothing.
+    pub(crate) fn unknown(&self) -> String {
+        let kind = if self.word.starts_with('-') { "option" } else { "argument" };
+        format!("unknown {kind} {}", self.word)
     }
 }
 

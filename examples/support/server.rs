@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server on std threads: one thread per connection, `GET` only.
+//! A small HTTP/1.1 server on std threads: one thread per connection. It forgets what it is sent.
 
 #![expect(
     clippy::disallowed_methods,
@@ -8,7 +8,7 @@
 #![allow(dead_code, reason = "each example that includes this file uses a part of it")]
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
@@ -158,14 +158,21 @@ fn serve(stream: &TcpStream, answer: &Answer) -> io::Result<()> {
     let mut line = String::new();
     while reader.read_line(&mut line)? > 0 {
         let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-        // The fields of a GET tell this server nothing; an empty line ends them.
+        let mut length = 0;
+        // Of the fields this server needs the length; an empty line ends them.
         while line != "\r\n" {
             line.clear();
             if reader.read_line(&mut line)? == 0 {
                 return Ok(());
             }
+            if let Some((name, value)) = line.split_once(':') {
+                if name.eq_ignore_ascii_case("content-length") {
+                    length = value.trim().parse().map_err(|_| io::ErrorKind::InvalidData)?;
+                }
+            }
         }
         line.clear();
+        io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
         answer(stream, &path)?;
     }
     Ok(())
