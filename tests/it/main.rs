@@ -7,6 +7,7 @@ mod cancellation;
 mod checkout;
 mod dual_stack;
 mod events;
+mod example_parts;
 mod faults;
 mod health;
 mod limits;
