@@ -1,6 +1,6 @@
 //! [`Hub`]: what all servers of a pool share.
 
-mod driver;
+mod background;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
@@ -272,26 +272,6 @@ impl Hub {
         })));
         if is_traced {
             drop(catch_unwind(AssertUnwindSafe(|| trace::event(&event))));
-        }
-    }
-
-    /// Whether servers are checked, if there is somebody to do it.
-    pub(crate) fn has_checks(&self) -> bool {
-        self.config.health_check.is_on()
-    }
-
-    /// The number of the last change of who is to be checked.
-    pub(crate) fn edition(&self) -> u64 {
-        // Ordering: Acquire pairs with `new_edition`.
-        self.edition.load(Ordering::Acquire)
-    }
-
-    /// Other servers are to be checked.
-    pub(super) fn new_edition(&self) {
-        if self.has_checks() {
-            // Ordering: Release: whoever sees the new number finds the roster as it is now.
-            self.edition.fetch_add(1, Ordering::Release);
-            self.driver.wake();
         }
     }
 

@@ -1,4 +1,4 @@
-//! Why a caller got no connection, and the error that tells it.
+//! [`Missed`]: why a caller gets no connection of a server, and what it is told.
 
 use super::acquire::Wish;
 use super::back_off::Pause;

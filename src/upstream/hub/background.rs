@@ -1,10 +1,30 @@
-//! Between the pool and its background work: how that begins, what is left to it, when it looks.
+//! What the pool and its background work tell each other.
 
 use super::Hub;
 use crate::rt::BoxFuture;
 use crate::sync::Ordering;
 
 impl Hub {
+    /// Whether servers are checked, if there is somebody to do it.
+    pub(crate) fn has_checks(&self) -> bool {
+        self.config.health_check.is_on()
+    }
+
+    /// The number of the last change of who is to be checked.
+    pub(crate) fn edition(&self) -> u64 {
+        // Ordering: Acquire pairs with `new_edition`.
+        self.edition.load(Ordering::Acquire)
+    }
+
+    /// Other servers are to be checked.
+    pub(crate) fn new_edition(&self) {
+        if self.has_checks() {
+            // Ordering: Release: whoever sees the new number finds the roster as it is now.
+            self.edition.fetch_add(1, Ordering::Release);
+            self.driver.wake();
+        }
+    }
+
     /// How background work begins.
     pub(crate) fn at_beginning(&self, start: impl Fn() + Send + Sync + 'static) {
         drop(self.starter.set(Box::new(start)));
