@@ -75,6 +75,12 @@ else
     skipped+=("Prometheus: prometheus and promtool are not installed (Debian: prometheus)")
 fi
 
+if command -v chromium >/dev/null && command -v python3 >/dev/null; then
+    run "the page, in Chromium" ci/page.sh
+else
+    skipped+=("the page, in Chromium: chromium and python3 are not installed (Debian: chromium)")
+fi
+
 run "lints of the benchmarks" cargo clippy --manifest-path benches/Cargo.toml -- -D warnings
 
 run "simulation: ten thousand seeds" \

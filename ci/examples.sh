@@ -59,6 +59,23 @@ done
 echo "example soak"
 cargo run --quiet --release --example soak -- --seconds 8 --seed "${SOAK_SEED:-1}"
 
+echo "example metrics_page"
+cargo run --quiet --release --example metrics_page -- --check
+
+echo "example bench"
+bench() { cargo run --quiet --release --example bench -- "$@"; }
+bench --duration 0.5 --strategy PeakEwma
+# At a rate, so many are sent, and each is in the books of one server.
+output=$(bench --json --rate 400 --duration 1 --body 1000)
+echo "$output"
+sum=$(grep -o '"requests":[0-9]*' <<<"$output" | awk -F: '{ sum += $2 } END { print sum }')
+pattern='"failed":0,"failures":\{\},"latency_ms":\{"max":[0-9.]+,.*"ok":400,.*"requests":400,'
+if ! [[ $output =~ $pattern ]] || [ "$sum" != 800 ] ||
+    [ "$(grep -o '"url":' <<<"$output" | wc -l)" != 3 ]; then
+    echo "the figures do not add up"
+    exit 1
+fi
+
 # Wrong arguments end in failure and a message, not in a panic.
 refuses() {
     if message=$(cargo run --quiet --release --example "$1" -- "$2" 2>&1); then
@@ -78,4 +95,10 @@ for wrong in --seconds=0 --seed=x --workers=0 --nonsense x; do
 done
 for wrong in --seconds=0 --rate=x --scenario=nonsense --nonsense; do
     refuses balancing "$wrong"
+done
+for wrong in --seconds=0 --port=x --port=0 --check=1 --nonsense x; do
+    refuses metrics_page "$wrong"
+done
+for wrong in --rate=0 --requests=x --strategy=x --path=x --json=1 --nonsense ftp://x; do
+    refuses bench "$wrong"
 done

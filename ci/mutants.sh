@@ -203,6 +203,9 @@ if ! $list; then
     rm -rf "$tree"
     mkdir -p "$tree"
     cp -R Cargo.toml Cargo.lock src loom-tests examples "$tree"
+    # A member of the workspace, without which it is none.
+    mkdir "$tree/tests"
+    cp -R tests/tls "$tree/tests"
 fi
 
 newline=$'\n'

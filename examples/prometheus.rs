@@ -9,14 +9,14 @@
 mod server;
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
 
 use evenkeel::{Pool, Server, prometheus};
 use futures_lite::future::block_on;
 
-use self::server::MiniServer;
+use self::server::{MiniServer, respond};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let serve = match std::env::args().nth(1).as_deref() {
@@ -62,15 +62,10 @@ async fn load(pool: &Pool, requests: u32) -> Result<(), evenkeel::Error> {
 }
 
 /// Answers a scrape.
-fn answer(pool: &Pool, mut stream: &TcpStream, path: &str) -> io::Result<()> {
+fn answer(pool: &Pool, stream: &TcpStream, path: &str) -> io::Result<()> {
     if path != "/metrics" {
-        return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        return respond(stream, "404 Not Found", "Content-Type: text/plain", "only /metrics\n");
     }
-    let text = prometheus::encode(pool);
-    write!(
-        stream,
-        "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n{text}",
-        prometheus::CONTENT_TYPE,
-        text.len()
-    )
+    let kind = format!("Content-Type: {}", prometheus::CONTENT_TYPE);
+    respond(stream, "200 OK", &kind, &prometheus::encode(pool))
 }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::str::FromStr;
+use crate::options::Options;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -32,43 +32,23 @@ pub(crate) struct Args {
 
 impl Args {
     /// `None` if the user asked for help; an error in plain words if something is wrong.
-    pub(crate) fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
+    pub(crate) fn parse(given: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let (scenario, strategy) = (String::new(), String::new());
         let mut args =
             Self { seconds: 1.0, skip: 0.0, plain: false, rate: 2000.0, scenario, strategy };
-        while let Some(word) = given.next() {
-            let (name, value) = match word.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None => (word.as_str(), None),
-            };
-            let mut value = || value.clone().or_else(|| given.next());
-            match name {
+        let mut options = Options::new(given);
+        while let Some(name) = options.next() {
+            match name.as_str() {
                 "--help" | "-h" => return Ok(None),
-                "--seconds" => args.seconds = within(name, value(), 0.1..=600.0)?,
-                "--skip" => args.skip = within(name, value(), 0.0..=600.0)?,
-                "--plain" => args.plain = true,
-                "--rate" => args.rate = within(name, value(), 1.0..=100_000.0)?,
-                "--scenario" => args.scenario = value().unwrap_or_default(),
-                "--strategy" => args.strategy = value().unwrap_or_default(),
-                _ => return Err(format!("unknown option {word}")),
+                "--seconds" => args.seconds = options.number(0.1..=600.0)?,
+                "--skip" => args.skip = options.number(0.0..=600.0)?,
+                "--plain" => args.plain = options.flag()?,
+                "--rate" => args.rate = options.number(1.0..=100_000.0)?,
+                "--scenario" => args.scenario = options.value()?,
+                "--strategy" => args.strategy = options.value()?,
+                _ => return Err(options.unknown()),
             }
         }
         Ok(Some(args))
-    }
-}
-
-fn within(
-    name: &str,
-    value: Option<String>,
-    range: std::ops::RangeInclusive<f64>,
-) -> Result<f64, String> {
-    let value = value.unwrap_or_default();
-    match f64::from_str(&value) {
-        Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(format!(
-            "{name} needs a number from {} to {}, not {value:?}",
-            range.start(),
-            range.end()
-        )),
     }
 }

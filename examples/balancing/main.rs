@@ -10,6 +10,8 @@
 mod args;
 mod fleet;
 mod load;
+#[path = "../support/options.rs"]
+mod options;
 #[path = "../support/server.rs"]
 mod server;
 
@@ -23,24 +25,8 @@ use self::args::{Args, HELP};
 use self::fleet::{Fleet, SCENARIOS, Scenario};
 
 fn main() -> ExitCode {
-    let args = match Args::parse(std::env::args().skip(1)) {
-        Ok(Some(args)) => args,
-        Ok(None) => {
-            print!("{HELP}");
-            return ExitCode::SUCCESS;
-        }
-        Err(complaint) => {
-            eprintln!("balancing: {complaint}\nTry --help.");
-            return ExitCode::from(2);
-        }
-    };
-    match tables(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("balancing: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let args = Args::parse(std::env::args().skip(1));
+    options::with_args("balancing", HELP, args, |args| tables(&args).map(|()| ExitCode::SUCCESS))
 }
 
 fn tables(args: &Args) -> Result<(), Box<dyn Error>> {

@@ -1,5 +1,7 @@
 //! The command line.
 
+use crate::options::Options;
+
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 Sends requests through an evenkeel pool and shows where they went.
@@ -29,33 +31,16 @@ impl Args {
     /// `None` if the user asked for help; an error in plain words if something is wrong.
     pub(crate) fn parse(given: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut args = Self { urls: Vec::new(), requests: 6000, concurrency: 32, json: false };
-        let mut given = given;
-        while let Some(word) = given.next() {
-            let (name, value) = match word.split_once('=') {
-                Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
-                _ => (word.as_str(), None),
-            };
-            let number = |given: &mut dyn Iterator<Item = String>| {
-                let value = value.clone().or_else(|| given.next());
-                count(name, value.as_deref())
-            };
-            match name {
+        let mut options = Options::new(given);
+        while let Some(name) = options.next() {
+            match name.as_str() {
                 "--help" | "-h" => return Ok(None),
-                "--json" if value.is_none() => args.json = true,
-                "--requests" => args.requests = number(&mut given)?,
-                "--concurrency" => args.concurrency = number(&mut given)?,
-                _ if name.starts_with('-') => return Err(format!("unknown option {word}")),
-                _ => args.urls.push(word),
+                "--json" => args.json = options.flag()?,
+                "--requests" => args.requests = options.number(1..=1_000_000_000)?,
+                "--concurrency" => args.concurrency = options.number(1..=1_000_000_000)?,
+                _ => args.urls.push(options.operand()?),
             }
         }
         Ok(Some(args))
-    }
-}
-
-fn count(name: &str, value: Option<&str>) -> Result<usize, String> {
-    let value = value.ok_or_else(|| format!("{name} needs a number"))?;
-    match value.parse() {
-        Ok(number @ 1..=1_000_000_000) => Ok(number),
-        _ => Err(format!("{name} needs a number from 1 to 1000000000, not {value:?}")),
     }
 }

@@ -13,6 +13,8 @@ mod fleet;
 #[path = "../support/join.rs"]
 mod join;
 mod load;
+#[path = "../support/options.rs"]
+mod options;
 mod report;
 #[path = "../support/server.rs"]
 mod server;
@@ -31,30 +33,15 @@ use self::load::Load;
 use self::report::Report;
 
 fn main() -> ExitCode {
-    let args = match Args::parse(std::env::args().skip(1)) {
-        Ok(Some(args)) => args,
-        Ok(None) => {
-            print!("{HELP}");
-            return ExitCode::SUCCESS;
+    let args = Args::parse(std::env::args().skip(1));
+    options::with_args("quickstart", HELP, args, |args| {
+        let report = run(&args)?;
+        print!("{report}");
+        if args.json {
+            println!("{}", report.json());
         }
-        Err(complaint) => {
-            eprintln!("quickstart: {complaint}\nTry --help.");
-            return ExitCode::from(2);
-        }
-    };
-    match run(&args) {
-        Ok(report) => {
-            print!("{report}");
-            if args.json {
-                println!("{}", report.json());
-            }
-            if report.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(error) => {
-            eprintln!("quickstart: {error}");
-            ExitCode::FAILURE
-        }
-    }
+        Ok::<_, Box<dyn Error>>(ExitCode::from(u8::from(report.failed() > 0)))
+    })
 }
 
 fn run(args: &Args) -> Result<Report, Box<dyn Error>> {

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server on std threads: one thread per connection, `GET` only.
+//! A small HTTP/1.1 server on std threads: one thread per connection. It forgets what it is sent.
 
 #![expect(
     clippy::disallowed_methods,
@@ -8,7 +8,7 @@
 #![allow(dead_code, reason = "each example that includes this file uses a part of it")]
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
@@ -45,9 +45,17 @@ impl MiniServer {
     pub(crate) fn answering(
         answer: impl Fn(&TcpStream, &str) -> io::Result<()> + Send + Sync + 'static,
     ) -> io::Result<Self> {
+        Self::on(0, answer)
+    }
+
+    /// Starts a server on this port, or on a free one for 0, that answers as told.
+    pub(crate) fn on(
+        number: u16,
+        answer: impl Fn(&TcpStream, &str) -> io::Result<()> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let port = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         port.set_reuse_address(true)?;
-        port.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        port.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, number)).into())?;
         let addr = port.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         let (answer, shared) = (Arc::new(answer), Arc::default());
         let mut server = Self { addr, answer, shared, acceptor: None, _port: port };
@@ -103,8 +111,12 @@ fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 fn accept(listener: &TcpListener, answer: &Arc<Answer>, shared: &Arc<Mutex<State>>) {
-    let mut threads = Vec::new();
+    let mut threads: Vec<JoinHandle<()>> = Vec::new();
     while let Some((id, stream)) = next(listener, shared) {
+        // Those that have ended are not kept: a thread that nobody has joined keeps its stack.
+        let (ended, running) = threads.into_iter().partition(JoinHandle::is_finished);
+        join(ended);
+        threads = running;
         let (answer, shared) = (answer.clone(), shared.clone());
         threads.push(thread::spawn(move || {
             // A client that goes away is no fault of the server's.
@@ -112,6 +124,10 @@ fn accept(listener: &TcpListener, answer: &Arc<Answer>, shared: &Arc<Mutex<State
             lock(&shared).sockets.remove(&id);
         }));
     }
+    join(threads);
+}
+
+fn join(threads: Vec<JoinHandle<()>>) {
     for thread in threads {
         thread.join().expect("a connection's thread must not panic");
     }
@@ -142,22 +158,39 @@ fn serve(stream: &TcpStream, answer: &Answer) -> io::Result<()> {
     let mut line = String::new();
     while reader.read_line(&mut line)? > 0 {
         let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-        // The fields of a GET tell this server nothing; an empty line ends them.
+        let mut length = 0;
+        // Of the fields this server needs the length; an empty line ends them.
         while line != "\r\n" {
             line.clear();
             if reader.read_line(&mut line)? == 0 {
                 return Ok(());
             }
+            if let Some((name, value)) = line.split_once(':') {
+                if name.eq_ignore_ascii_case("content-length") {
+                    length = value.trim().parse().map_err(|_| io::ErrorKind::InvalidData)?;
+                }
+            }
         }
         line.clear();
+        io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
         answer(stream, &path)?;
     }
     Ok(())
 }
 
 /// Answers with this text.
-pub(crate) fn ok(mut stream: &TcpStream, body: &str) -> io::Result<()> {
+pub(crate) fn ok(stream: &TcpStream, body: &str) -> io::Result<()> {
+    respond(stream, "200 OK", "Content-Type: text/plain", body)
+}
+
+/// Answers with this status, these fields and this body.
+pub(crate) fn respond(
+    mut stream: &TcpStream,
+    status: &str,
+    fields: &str,
+    body: &str,
+) -> io::Result<()> {
     let length = body.len();
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain";
-    stream.write_all(format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes())
+    let head = format!("HTTP/1.1 {status}\r\n{fields}\r\nContent-Length: {length}");
+    stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes())
 }

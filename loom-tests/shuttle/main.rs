@@ -3,15 +3,19 @@
 //! of both, and the real queue and waker. A lost wake-up shows as a deadlock.
 #![cfg(evenkeel_shuttle)]
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use evenkeel::lockfree::budget::{Budget, Terms};
+use evenkeel::lockfree::idle::{Parked, Take};
 use evenkeel::lockfree::permits::Limits;
 use evenkeel::lockfree::settle::{Site, claim, shut};
 use evenkeel::lockfree::ticket::{Granted, Ticket};
-use loom_tests::fleet::{Server, assert_at_rest, dial, fleet, limits, look, servers};
+use loom_tests::fleet::{Conn, Server, assert_at_rest, dial, fleet, limits, look, servers};
 use loom_tests::scenario;
+use shuttle::future::block_on;
+use shuttle::thread;
 
 /// A caller that takes a connection and gives it back or closes it.
 fn use_or_close(server: &Server, closes: bool) {
@@ -49,6 +53,34 @@ fn dial_in_line(server: &Server) {
         }
         Some(Granted::Connection(parked)) => server.check_in(parked),
         _ => {}
+    }
+}
+
+/// A request whose caller may dial, stays in line meanwhile, and takes what comes first. A dial
+/// that it leaves goes on without it.
+fn request(server: &Server, opened: &Arc<AtomicU32>) {
+    if let Take::Got(parked) = server.gate().idle.take(0) {
+        return server.check_in(parked);
+    }
+    let mut ticket = server.enter();
+    let mut permit = match block_on(poll_fn(|cx| ticket.poll(cx.waker()))) {
+        Granted::Connection(parked) => return server.check_in(parked),
+        Granted::Permit(permit) => permit,
+        _ => panic!("the server is open, and there is room in line"),
+    };
+    opened.fetch_add(1, Relaxed);
+    let mut dialling = Ticket::enter_dialling(&mut permit);
+    thread::yield_now();
+    if let Some(Granted::Connection(parked)) = look(&mut dialling) {
+        let driver = server.spawn(move |server| {
+            let slot = permit.connected(0);
+            server.check_in(Parked { slot, value: Conn::new(), since: 0 });
+            drop(permit);
+        });
+        server.check_in(parked);
+        driver.join().unwrap();
+    } else {
+        server.check_in(dial(permit));
     }
 }
 
@@ -106,6 +138,21 @@ fn dials_end_as_connections_come_back() {
         servers[0].check_in(held);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_at_rest(&servers);
+    });
+}
+
+/// Invariant 17: nothing but need opens a connection, whichever way the callers' paths cross.
+#[test]
+fn three_callers_open_no_more_connections_than_they_are() {
+    scenario("three_callers_open_no_more_connections_than_they_are", 20_000, || {
+        let servers = servers::<1>(8, 8);
+        let opened = Arc::new(AtomicU32::new(0));
+        let callers = [(); 3].map(|()| {
+            let opened = opened.clone();
+            servers[0].spawn(move |server| (0..3).for_each(|_| request(server, &opened)))
+        });
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
+        assert!(opened.load(Relaxed) <= 3, "{} connections", opened.load(Relaxed));
     });
 }
 

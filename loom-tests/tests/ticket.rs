@@ -3,7 +3,7 @@
 
 use evenkeel::lockfree::idle::{Parked, Take};
 use evenkeel::lockfree::permits::{Limits, Refused};
-use evenkeel::lockfree::settle::{Site, shut};
+use evenkeel::lockfree::settle::{Site, renew, shut};
 use evenkeel::lockfree::ticket::{Granted, Permit, Ticket};
 use loom::future::block_on;
 use loom_tests::fleet::{
@@ -230,6 +230,89 @@ models! {
         server.check_in(second);
         server.check_in(lease);
         driver.join().unwrap();
+        assert_at_rest(&[server]);
+    }
+
+    /// The dial ends as its caller has been given a connection, too: that is for the next in line,
+    /// who must not be given a permit. Two callers open two connections, not three.
+    fn a_connection_that_comes_with_the_end_of_a_dial_is_waited_for(2) {
+        let [server] = servers::<1>(3, 3);
+        let held = server.lease();
+        let mut permit = permit(&server);
+        let dialling = Ticket::enter_dialling(&mut permit);
+        server.check_in(held);
+        let dialler = server.spawn(move |_| {
+            let lease = dial(permit);
+            drop(dialling);
+            lease
+        });
+        let mut next = server.enter();
+        let second = server.wait(&mut next).unwrap();
+        assert_eq!(server.gate().ledger.counts().open, 2);
+        server.check_in(second);
+        server.check_in(dialler.join().unwrap());
+        assert_at_rest(&[server]);
+    }
+
+    /// One who dials enters the line beside a dial that was left. It is counted once, so that the
+    /// other dial is still seen to be for the next in line.
+    fn a_dial_that_was_left_is_seen_as_another_dialler_enters(2) {
+        let [server] = servers::<1>(4, 4);
+        let held = server.lease();
+        let [mut left, mut other] = [permit(&server), permit(&server)];
+        let mut dialling = Ticket::enter_dialling(&mut left);
+        server.check_in(held);
+        let lease = server.wait(&mut dialling).unwrap();
+        drop(dialling);
+        let dialler = server.spawn(move |_| {
+            let dialling = Ticket::enter_dialling(&mut other);
+            (dialling, other)
+        });
+        let mut next = server.enter();
+        let (dialling, other) = dialler.join().unwrap();
+        assert!(look(&mut next).is_none(), "there is a dial for it");
+        assert_eq!(server.gate().ledger.counts().open, 3);
+        drop(dialling);
+        let mine = dial(left);
+        server.check_in(mine);
+        let second = server.wait(&mut next).unwrap();
+        [lease, second, dial(other)].map(|lease| server.check_in(lease));
+        assert_at_rest(&[server]);
+    }
+
+    /// A connection is renewed beside a dial that was left: that is still seen to be for the next.
+    fn a_dial_that_was_left_is_seen_as_a_connection_is_renewed(3) {
+        let [server] = servers::<1>(4, 4);
+        let [held, worn] = [server.lease(), server.lease()];
+        let mut left = permit(&server);
+        let mut dialling = Ticket::enter_dialling(&mut left);
+        server.check_in(held);
+        let lease = server.wait(&mut dialling).unwrap();
+        drop(dialling);
+        let renewer = server.spawn(move |server| renew(server, worn.slot));
+        let mut next = server.enter();
+        let renewed = renewer.join().unwrap().expect("there is room for a dial");
+        assert!(look(&mut next).is_none(), "there is a dial for it");
+        assert_eq!(server.gate().ledger.counts().open, 3);
+        let mine = dial(left);
+        server.check_in(mine);
+        let second = server.wait(&mut next).unwrap();
+        [lease, second, dial(renewed)].map(|lease| server.check_in(lease));
+        assert_at_rest(&[server]);
+    }
+
+    /// Nobody waits for a connection that is renewed for another: with room, one is opened.
+    fn a_caller_does_not_wait_for_a_connection_that_is_renewed(3) {
+        let [server] = servers::<1>(2, 2);
+        let worn = server.lease();
+        let caller = server.spawn(|server| {
+            let lease = server.lease();
+            server.close(lease);
+        });
+        let renewed = renew(&server, worn.slot).expect("there is room for a dial");
+        // Its dial does not end before the caller has been served.
+        caller.join().unwrap();
+        server.check_in(dial(renewed));
         assert_at_rest(&[server]);
     }
 

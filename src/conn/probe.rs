@@ -109,7 +109,9 @@ fn contains(text: &[u8], wanted: &[u8]) -> bool {
 }
 
 fn failure(error: &ExchangeError) -> CheckFailure {
-    match error.kind {
+    match &error.kind {
+        // As with a client's certificate that is refused.
+        kind if kind.is_tls() => CheckFailure::Tls,
         ExchangeErrorKind::Timeout | ExchangeErrorKind::Stall => CheckFailure::Timeout,
         ExchangeErrorKind::Io(_) | ExchangeErrorKind::Eof | ExchangeErrorKind::Cut => {
             CheckFailure::Reset

@@ -89,7 +89,7 @@ pub enum FailureCause {
     Resolve,
     /// No connection could be made.
     Connect,
-    /// The TLS handshake failed.
+    /// TLS failed: its handshake, or, as with a client's certificate that is refused, after that.
     Tls,
     /// Resolving, connecting and the TLS handshake took too long.
     ConnectTimeout,
@@ -209,7 +209,6 @@ impl FailureCause {
                 | Self::QueueTimeout
                 | Self::Resolve
                 | Self::Connect
-                | Self::Tls
                 | Self::ConnectTimeout
         )
     }

@@ -46,7 +46,7 @@ use std::fmt;
 
 use super::idle::Idle;
 use super::line::Line;
-use super::permits::{Ledger, Limits};
+use super::permits::{Counts, Ledger, Limits};
 use super::round::Round;
 use super::total::Need;
 use super::waiters::{Grant, Node, Wants, Woken};
@@ -94,9 +94,11 @@ pub(super) struct Slow {
     pairing: AtomicU32,
     /// Permits of the total that were brought for this server, to be spent by the line's owner.
     pub(super) credits: AtomicU32,
-    /// Permits whose holders do not stand in line for a connection: they have not entered yet, or
-    /// only a new connection will do.
-    pub(super) entering: AtomicU32,
+    /// Permits, ever, whose holders did not stand in line for a connection at first: they had not
+    /// entered yet, or only a new connection would do.
+    entering: AtomicU32,
+    /// Those of them who stand in line now, or whose dial has ended.
+    entered: AtomicU32,
     /// Whether this server stands in the total's queues: those for its first permit, for more.
     marked: [AtomicBool; 2],
     /// Callers who are about to leave the line, and may be gone from it and still be counted.
@@ -129,6 +131,7 @@ impl<T> Gate<T> {
                 pairing: AtomicU32::new(0),
                 credits: AtomicU32::new(0),
                 entering: AtomicU32::new(0),
+                entered: AtomicU32::new(0),
                 marked: [AtomicBool::new(false), AtomicBool::new(false)],
                 leaving: AtomicU32::new(0),
                 decide: AtomicBool::new(false),
@@ -243,16 +246,33 @@ impl<T> Gate<T> {
         left
     }
 
-    /// A permit is about to be held by somebody who does not stand in line for a connection (yet).
+    /// A permit, counted as being opened already, is held by somebody who does not stand in line
+    /// for a connection (yet). Until now it could be taken for a dial that others have left: who is
+    /// not the owner of the line settles then.
     pub(super) fn entering(&self) {
-        // Ordering: Relaxed. A count, carried to the line's owner by `pair`.
-        self.slow.entering.fetch_add(1, Ordering::Relaxed);
+        // Ordering: Release: who sees it counted here sees it counted as being opened.
+        self.slow.entering.fetch_add(1, Ordering::Release);
     }
 
-    /// It stands in line now, or its dial has ended. The caller then settles.
+    /// It is about to stand in line, or to be counted off, since its dial has ended. The caller
+    /// then settles.
     pub(super) fn entered(&self) {
-        // Ordering: Relaxed, as in `entering`.
-        self.slow.entering.fetch_sub(1, Ordering::Relaxed);
+        // Ordering: Relaxed. Published by what the caller does next: whoever finds it in line, or
+        // no longer counted as being opened, sees this.
+        self.slow.entered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many dials there are, and how many of them are made by somebody who does not stand in
+    /// line: at most those. For the owner of the line, who is not to overlook one that was left.
+    pub(super) fn dials(&self) -> (Counts, u32) {
+        // Ordering: Acquire pairs with `entering`. Who has begun is counted before, and who has
+        // ended after the dials are, so that each one counted here is one of them.
+        let entering = self.slow.entering.load(Ordering::Acquire);
+        let counts = self.ledger.counts();
+        // Ordering: Relaxed. Not above the counts, which acquire.
+        let outside = entering.wrapping_sub(self.slow.entered.load(Ordering::Relaxed));
+        // Below zero if one has begun and ended since.
+        (counts, if outside > u32::MAX / 2 { 0 } else { outside })
     }
 }
 

@@ -270,11 +270,11 @@ impl Ledger {
                 return false;
             }
             let next = seen + amount;
-            // Ordering: Release: the owner of the line, who sees a spare dial here, sees that it is
-            // counted as entering. What the permit needs was acquired above or in `has_room`, or
-            // belongs to who renews a connection. On failure Acquire, as above.
+            // Ordering: Relaxed. What the permit needs was acquired above or in `has_room`, or
+            // belongs to who renews a connection; that it is counted is published with
+            // `Gate::entering`. On failure Acquire, as above.
             let swapped =
-                self.word.compare_exchange_weak(seen, next, Ordering::Release, Ordering::Acquire);
+                self.word.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Acquire);
             match swapped {
                 Ok(_) => return true,
                 Err(newer) => seen = newer,

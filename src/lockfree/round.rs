@@ -167,9 +167,9 @@ impl<'a, T, F: Fn() -> u64> Round<'a, T, F> {
     /// open no more than C. A dial has its caller as long as that stands in line, or before it has
     /// entered.
     fn is_provided(&self) -> bool {
-        let counts = self.gate.ledger.counts();
-        // Ordering: Relaxed. Whoever takes one away settles afterwards: this is looked at again.
-        let entering = self.gate.slow.entering.load(Ordering::Relaxed);
+        // What changes meanwhile may let a dial be taken for one that was left, never one that was
+        // left be overlooked; and whoever changes it settles afterwards: this is looked at again.
+        let (counts, entering) = self.gate.dials();
         let diallers = self.line.diallers();
         let orphans = counts.connecting.saturating_sub(diallers).saturating_sub(entering);
         orphans > 0 && orphans >= counts.waiting

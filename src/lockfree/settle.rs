@@ -346,8 +346,7 @@ pub fn renew<S: Site>(site: &S, slot: Slot) -> Option<Permit<S>> {
         return None;
     }
     site.gate().idle.vacate(slot);
-    site.gate().entering();
-    Some(Permit::of(site))
+    Some(Permit::outside(site))
 }
 
 /// Claims the idle connection that was seen, if it is still there and unused since, with its cell;

@@ -12,8 +12,8 @@
 //! as for any dial, whoever drops the [`Permit`] settles. The owner of the line, who saw room and
 //! finds it taken, keeps the total's permit as a credit, as where a connection is renewed.
 //!
-//! A spare permit is counted as entering, so that those in line do not rely on it: they open
-//! connections of their own, if there is room.
+//! A spare permit is counted as outside the line, so that those in line do not rely on it: they
+//! open connections of their own, if there is room.
 
 use super::settle::{Rounds, Site};
 use super::ticket::Permit;
@@ -25,13 +25,9 @@ pub fn spare<S: Site>(site: &S, most: u32) -> Option<Permit<S>> {
     if !gate.ledger.has_spare(most) || total.is_starved() || !total.take() {
         return None;
     }
-    // Before it is counted as being opened: else the line's owner may take it for a dial that
-    // others have left.
-    gate.entering();
     if gate.ledger.open_spare(most) {
-        return Some(Permit::of(site));
+        return Some(Permit::outside(site));
     }
-    gate.entered();
     let mut rounds = Rounds::new();
     rounds.put(site, 1);
     rounds.run_freed(site, true);

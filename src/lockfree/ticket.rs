@@ -3,7 +3,8 @@
 //! A caller that finds nothing parked enters the line even if there is room for a connection of
 //! its own: the owner of the line then gives it whichever is there, so that a connection that is
 //! parked meanwhile is never passed over for a new one. C callers, each with one connection at a
-//! time, open at most C.
+//! time, open at most C. For that, whatever is in nobody's hands must be in sight of the line's
+//! owner at all times: as a parked connection, or as a dial that others have left.
 //!
 //! # Cancellation
 //!
@@ -12,6 +13,7 @@
 //! value: see `waiters`.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Poll, Waker};
 
 use super::idle::{Parked, Slot};
@@ -59,9 +61,11 @@ impl<S: Site> Ticket<S> {
 
     /// Enters the line as one who dials: ahead of the others, and for a connection only.
     pub fn enter_dialling(permit: &mut Permit<S>) -> Self {
+        // Before it stands in line: whoever sees it there must not count it twice, or a dial that
+        // others have left is overlooked.
+        permit.site.gate().entered();
         let ticket = Self::push(&permit.site, Node::new(Wants::Connection));
         permit.caller = ticket.node.clone();
-        permit.site.gate().entered();
         settle(&*permit.site);
         ticket
     }
@@ -126,6 +130,16 @@ impl<S: Site> Permit<S> {
         Self { site: site.handle(), connected: false, caller: None }
     }
 
+    /// Counted as open and as connecting already, by one who is not the owner of the line, and not
+    /// to be counted on by those who stand there.
+    pub(super) fn outside(site: &S) -> Self {
+        site.gate().entering();
+        let permit = Self::of(site);
+        // Somebody may have counted on it until now.
+        settle(site);
+        permit
+    }
+
     /// The server that it is for.
     pub fn site(&self) -> &S {
         &self.site
@@ -155,15 +169,22 @@ impl<S: Site> Permit<S> {
 impl<S: Site> Drop for Permit<S> {
     fn drop(&mut self) {
         let granted = self.leave_line();
+        let site = &*self.site;
+        // While the dial is still counted: it stands for the connection in our hands, which those
+        // in line do not see. Were it counted off first, they would open another.
+        let passed_on = match granted {
+            Some(parked) => catch_unwind(AssertUnwindSafe(|| check_in(site, parked))),
+            None => Ok(()),
+        };
         if self.connected {
-            self.site.gate().ledger.connected();
+            site.gate().ledger.connected();
         } else {
-            abandon(&*self.site);
+            abandon(site);
         }
         // One more may dial now, and check-ins are to hear that the caller has gone.
-        settle(&*self.site);
-        if let Some(parked) = granted {
-            check_in(&*self.site, parked);
+        settle(site);
+        if let Err(panic) = passed_on {
+            resume_unwind(panic);
         }
     }
 }

@@ -89,7 +89,7 @@ counts_by! {
     resolve: Resolve,
     /// No connection could be made.
     connect: Connect,
-    /// The TLS handshake failed.
+    /// TLS failed: its handshake, or, as with a client's certificate that is refused, after that.
     tls: Tls,
     /// Resolving, connecting and the TLS handshake took too long.
     connect_timeout: ConnectTimeout,

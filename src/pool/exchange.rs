@@ -234,6 +234,7 @@ where
     let since = if direct { plan.now } else { lease.backend().hub.now() };
     let connect = lease.connect_time();
     let (conn, backend) = lease.split();
+    let mut is_noted = false;
     let head = head_of(parts, plan, backend, attempt.headers);
     let mut sending = Sending::begin(backend, since);
     let span = trace::Attempt::new(parts, &backend.server, attempt.number);
@@ -250,6 +251,7 @@ where
             backend.hub.histograms.heads.record(nanos(took));
             whole = if direct { took } else { now.saturating_duration_since(plan.now) };
             verdict::note(backend, now, took, verdict::of_answer(response), is_trial);
+            is_noted = true;
             let queue = match direct {
                 true => Duration::ZERO,
                 false => since.saturating_duration_since(plan.now).saturating_sub(connect),
@@ -269,8 +271,13 @@ where
             span.failed(cause);
             if let Some(outcome) = verdict::of_error(error, attempt.reused) {
                 verdict::note(backend, now, took, outcome, is_trial);
+                is_noted = true;
             }
         }
+    }
+    drop((sending, span));
+    if is_trial && is_noted {
+        lease.end_trial();
     }
     (result, nanos(whole))
 }
@@ -309,6 +316,7 @@ fn head_of<'h>(
 /// What an exchange failed of; `reused` if its connection had been idle before.
 pub(super) fn cause(error: &ExchangeError, reused: bool) -> FailureCause {
     match &error.kind {
+        kind if kind.is_tls() => FailureCause::Tls,
         ExchangeErrorKind::Timeout | ExchangeErrorKind::Stall => {
             FailureCause::timeout_in(Some(error.phase))
         }

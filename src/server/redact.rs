@@ -1,4 +1,4 @@
-//! What of a URL from outside an error may show.
+//! What an error shows of a URL or a path that it refuses.
 
 /// How much of a text from outside an error shows.
 const MOST_SHOWN: usize = 200;

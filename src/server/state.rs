@@ -69,7 +69,7 @@ pub enum HealthReason {
 pub enum CheckFailure {
     /// No connection could be made.
     Connect,
-    /// The TLS handshake failed.
+    /// TLS failed, in its handshake or after.
     Tls,
     /// It took too long.
     Timeout,
@@ -147,7 +147,7 @@ impl fmt::Display for CheckFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "no connection could be made",
-            Self::Tls => "the TLS handshake failed",
+            Self::Tls => "TLS failed",
             Self::Timeout => "no answer in time",
             Self::Reset => "the connection broke",
             Self::Protocol => "the answer is not HTTP/1.1",

@@ -44,17 +44,15 @@ struct Check {
     future: BoxFuture<'static, Result<(), CheckFailure>>,
 }
 
-/// Counts a check that is given up.
+/// Counts how a check has ended, also of a server that has left meanwhile.
 struct Counted {
     backend: Arc<Backend>,
-    has_ended: bool,
+    end: Count,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if !self.has_ended {
-            self.backend.hub.count(&self.backend, Count::ChecksCancelled);
-        }
+        self.backend.hub.count(&self.backend, self.end);
     }
 }
 
@@ -214,7 +212,7 @@ fn check(
     now: Instant,
 ) -> BoxFuture<'static, Result<(), CheckFailure>> {
     backend.hub.count(&backend, Count::Checks);
-    let counted = Counted { backend, has_ended: false };
+    let counted = Counted { backend, end: Count::ChecksCancelled };
     Box::pin(async move {
         let mut counted = counted;
         let backend = &counted.backend;
@@ -222,7 +220,7 @@ fn check(
         let until = now + config.health_check.timeout;
         let tls = backend.tls.as_ref();
         let how = probe(conns, config, &headers, &backend.server, tls, until).await;
-        counted.has_ended = true;
+        counted.end = if how.is_ok() { Count::ChecksOk } else { Count::ChecksFailed };
         how
     })
 }

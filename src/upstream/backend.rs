@@ -207,6 +207,14 @@ impl Backend {
         spare && self.gate.ledger.counts().waiting == 0 && self.gate.ledger.has_room()
     }
 
+    /// Whether a request on trial would get a connection as soon as the pool has room for one: it
+    /// is not to wait for what others have here, nor to be told that the server is not dialled.
+    #[cold]
+    pub(super) fn can_be_tried(&self) -> bool {
+        let ledger = &self.gate.ledger;
+        ledger.counts().waiting == 0 && ledger.has_room() && self.pause().is_none()
+    }
+
     /// What it is doing now. Its load is what is on loan or being opened, and who waits: nothing is
     /// counted for it, so it cannot go wrong. The words are read one after another, so it is off by
     /// as many as come and go meanwhile.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use super::backend::Backend;
+use super::health::Shifts;
 use super::hub::Hub;
 use super::roster::{Entry, Roster, Rules};
 use crate::balance::{Balancer, Chooser};
@@ -114,7 +115,7 @@ impl Directory {
         let made: Vec<Option<Arc<Backend>>> =
             known.iter().enumerate().map(|(at, known)| (!known).then(|| make(at))).collect();
         let now = self.hub.tick();
-        let (ids, entered) = self.roster.update(|roster| {
+        let (ids, entered, shifts) = self.roster.update(|roster| {
             let (mut next, mut places) = (roster.entries().to_vec(), roster.places());
             let (mut ids, mut entered, mut is_changed) = (Vec::new(), Vec::new(), false);
             for (at, server) in servers.iter().enumerate() {
@@ -135,9 +136,11 @@ impl Directory {
             // Two callers may get here in another order than they got their ids.
             next.sort_by_key(Entry::id);
             if entered.is_empty() && !is_changed {
-                return Change::Keep((ids, entered));
+                return Change::Keep((ids, entered, None));
             }
-            Change::Replace(self.roster_of(next, now), (ids, entered))
+            let next = self.roster_of(next, now);
+            let shifts = Shifts::between(roster, &next, now);
+            Change::Replace(next, (ids, entered, Some(shifts)))
         });
         // Whoever closes the pool shuts the servers it finds, after it has closed the lifecycle:
         // it found these, or we see that it has.
@@ -149,7 +152,7 @@ impl Directory {
             self.take_up(backend);
             self.hub.tell(|| Event::ServerAdded { id: backend.id, url: backend.server.url() });
         }
-        self.changed();
+        self.changed(shifts.as_ref());
         if !entered.is_empty() && self.hub.has_checks() {
             self.hub.begin();
         }
@@ -166,18 +169,20 @@ impl Directory {
     /// Changes a server's weight.
     pub(crate) fn set_weight(&self, id: ServerId, weight: u32) -> Result<(), Error> {
         let now = self.hub.tick();
-        self.roster.update(|roster| {
+        let shifts = self.roster.update(|roster| {
             let Some(at) = roster.position(id) else {
                 return Change::Keep(Err(not_found(id)));
             };
             if roster.entries()[at].terms.weight == weight {
-                return Change::Keep(Ok(()));
+                return Change::Keep(Ok(None));
             }
             let mut next = roster.entries().to_vec();
             next[at].terms.weight = weight;
-            Change::Replace(self.roster_of(next, now), Ok(()))
+            let next = self.roster_of(next, now);
+            let shifts = Shifts::between(roster, &next, now);
+            Change::Replace(next, Ok(Some(shifts)))
         })?;
-        self.changed();
+        self.changed(shifts.as_ref());
         self.hub.keep_floor();
         Ok(())
     }
@@ -198,14 +203,16 @@ impl Directory {
             };
             let mut next = roster.entries().to_vec();
             let removed = next.remove(at);
-            Change::Replace(self.roster_of(next, now), Some(removed))
+            let next = self.roster_of(next, now);
+            let shifts = Shifts::between(roster, &next, now);
+            Change::Replace(next, Some((removed, shifts)))
         });
-        let Some(Entry { backend, .. }) = removed else {
+        let Some((Entry { backend, .. }, shifts)) = removed else {
             return Err(not_found(id));
         };
         settle::shut(&*backend);
         self.hub.tell(|| Event::ServerRemoved { id, url: backend.server.url() });
-        self.changed();
+        self.changed(Some(&shifts));
         Ok(())
     }
 

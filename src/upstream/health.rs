@@ -35,7 +35,7 @@ struct Shift {
 }
 
 /// What a change of the roster has brought.
-struct Shifts {
+pub(super) struct Shifts {
     servers: Vec<Shift>,
     modes: (Mode, Mode),
 }
@@ -67,7 +67,7 @@ impl Directory {
 
     /// Does what a change asks for. Not under a pin: sockets are closed here, and wakers and the
     /// observer called.
-    fn follow(&self, shifts: &Shifts) {
+    pub(super) fn follow(&self, shifts: &Shifts) {
         let hub = &self.hub;
         for shift in &shifts.servers {
             let Entry { backend, standing, .. } = &shift.entry;
@@ -101,6 +101,9 @@ impl Directory {
             (Mode::Panic, _) => hub.tell(|| Event::PanicEnded),
             _ => {}
         }
+        if shifts.servers.iter().any(Shift::may_come) {
+            hub.keep_floor();
+        }
         // For those who wait for a server that may be picked.
         hub.lifecycle.notify();
     }
@@ -119,9 +122,13 @@ impl Directory {
         }
     }
 
-    /// The servers have changed: tells those who check them, and those who wait for one.
-    pub(super) fn changed(&self) {
+    /// The servers have changed: tells those who check them, and those who wait for one, and does
+    /// what that asks for with those that stay.
+    pub(super) fn changed(&self, shifts: Option<&Shifts>) {
         self.hub.new_edition();
+        if let Some(shifts) = shifts {
+            self.follow(shifts);
+        }
         self.hub.lifecycle.notify();
     }
 
@@ -136,7 +143,6 @@ impl Directory {
                 continue;
             };
             let ok = result.how.is_ok();
-            hub.count(&backend, if ok { Count::ChecksOk } else { Count::ChecksFailed });
             backend.vitals.trust(if ok { Trust::Passed } else { Trust::Failed });
             let failed_before = backend.vitals.checked.update(|before| {
                 let last = Some((now, result.how, result.took));
@@ -241,10 +247,16 @@ impl Directory {
 }
 
 impl Shifts {
-    fn between(before: &Roster, after: &Roster, now: u64) -> Self {
-        let pairs = before.entries().iter().zip(after.entries().iter());
+    /// Of the servers that are in both. One that comes or goes may make a difference for others.
+    pub(super) fn between(before: &Roster, after: &Roster, now: u64) -> Self {
+        let pairs = after.entries().iter().filter_map(|entry| {
+            let at = before.position(entry.id())?;
+            Some((&before.entries()[at], entry))
+        });
         let changed = pairs.filter(|(before, after)| {
-            before.standing != after.standing || before.is_eligible() != after.is_eligible()
+            before.standing != after.standing
+                || before.is_eligible() != after.is_eligible()
+                || before.is_out() != after.is_out()
         });
         let servers = changed.map(|(before, after)| Shift {
             from: before.standing.health(now),
@@ -258,6 +270,11 @@ impl Shifts {
 }
 
 impl Shift {
+    /// Whether it may be picked, and could not be before.
+    fn may_come(&self) -> bool {
+        !self.was_eligible && self.entry.is_eligible()
+    }
+
     /// Whether those in line there are to go elsewhere.
     fn must_go(&self) -> bool {
         let state = self.entry.standing.state;

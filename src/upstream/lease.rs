@@ -213,6 +213,15 @@ impl Lease {
         self.held().loan.trial
     }
 
+    /// How the trial ended is noted: the next may begin, however long this loan lasts.
+    #[cold]
+    pub(crate) fn end_trial(&mut self) {
+        let held = self.held_mut();
+        if std::mem::take(&mut held.loan.trial) {
+            held.home.backend.vitals.end_trial();
+        }
+    }
+
     /// How long resolving and connecting took; zero if it was not for this loan.
     pub(crate) fn connect_time(&self) -> Duration {
         self.held().loan.connect

@@ -53,7 +53,10 @@ impl<'a> Search<'a> {
         let fits = |entry: &&Entry| {
             let vitals = &entry.backend.vitals;
             let is_free = !vitals.is_on_trial() && vitals.is_trusted();
-            is_free && entry.terms.tier <= best && self.has_tag(entry)
+            is_free
+                && entry.backend.can_be_tried()
+                && entry.terms.tier <= best
+                && self.has_tag(entry)
         };
         places.map(|at| &entries[at]).find(fits).map(|entry| &entry.backend)
     }

@@ -202,7 +202,9 @@ fn a_response_tells_whether_its_connection_was_used_before() {
     });
 }
 
-/// Limits far above the number of workers, so that nothing but need keeps connections few.
+/// Limits far above the number of workers, so that nothing but need keeps connections few. Idle
+/// connections are not watched: the look at one is an exception to the rule, and comes about where
+/// the machine lets a worker stand for as long.
 #[test]
 fn workers_open_no_more_connections_than_they_are() {
     const WORKERS: usize = 64;
@@ -210,7 +212,7 @@ fn workers_open_no_more_connections_than_they_are() {
         let server = Server::start();
         let builder = env.builder().server(parse(&server.url(""))).max_idle_connections(4096);
         let builder = builder.max_total_connections(4096).max_connections_per_server(4096);
-        let pool = builder.build().unwrap();
+        let pool = builder.watch_interval(None).build().unwrap();
         let job = {
             let pool = pool.clone();
             move |_| {
@@ -222,8 +224,9 @@ fn workers_open_no_more_connections_than_they_are() {
         };
         env.run_concurrently(WORKERS, 3000, job).await;
         // Those that were closed before the server accepted them count too.
-        let opened = pool.metrics().connections_created;
-        assert!(opened <= WORKERS as u64, "{opened} under {}", env.name);
+        let metrics = pool.metrics();
+        let opened = metrics.connections_created;
+        assert!(opened <= WORKERS as u64, "{opened} under {}: {metrics:?}", env.name);
         assert_eq!(server.counts().requests, 3000);
         pool.shutdown(Duration::from_secs(100)).await;
         assert_balanced(&pool.metrics());

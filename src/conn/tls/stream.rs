@@ -142,6 +142,23 @@ impl Transport for TlsStream {
         Liveness::Unexpected
     }
 
+    /// The transport below is watched once all that has come is decrypted: what is woken for may be
+    /// a session ticket, and then it is watched again.
+    fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<Liveness> {
+        for _ in 0..LOOKS {
+            match self.try_peek() {
+                Liveness::Alive => {}
+                other => return Poll::Ready(other),
+            }
+            match ready!(self.inner.poll_peek(cx)) {
+                // It has just come.
+                Liveness::Unexpected => {}
+                other => return Poll::Ready(other),
+            }
+        }
+        Poll::Ready(Liveness::Alive)
+    }
+
     fn info(&self) -> TransportInfo {
         let mut info = self.inner.info();
         info.tls = Some(TlsInfo {

@@ -42,6 +42,4 @@ pub(super) struct Brought {
     pub(super) at: usize,
     pub(super) slot: usize,
     pub(super) idle: Idle,
-    /// Whether permits that came free in the same step were given first.
-    pub(super) last: bool,
 }

@@ -19,15 +19,12 @@ impl World {
                 place.wakes.count() == 1 && place.gift.is_none()
             }));
         }
-        let (first, last) = match given {
-            Some(given) if given.last => (None, Some(given)),
-            other => (other, None),
-        };
-        for given in first.iter().chain(&last) {
+        if let Some(given) = &given {
             assert!(woken[given.at] > 0, "a connection has gone astray");
             woken[given.at] -= 1;
         }
-        self.give(first);
+        // Before any permit that has come free in the same step.
+        self.give(given);
         for (at, mut woken) in woken.into_iter().enumerate() {
             for _ in 0..self.new_permits(at) {
                 self.permit(at);
@@ -37,7 +34,6 @@ impl World {
                 self.send_away(at);
             }
         }
-        self.give(last);
     }
 
     /// Takes connections off the list that the core has closed, with or without the one that this

@@ -144,7 +144,7 @@ impl World {
         let model = &mut self.models[at];
         let slot = model.lowest(0, self.words).filter(|_| !model.closed)?;
         let idle = model.idle.remove(&slot)?;
-        Some(Brought { at, slot, idle, last: false })
+        Some(Brought { at, slot, idle })
     }
 
     /// One who has just entered looks: what it finds then, nobody had to wake it for.
@@ -218,16 +218,16 @@ impl World {
             self.callers.swap_remove(caller);
         }
         self.models[at].leave(place.id);
-        let brought = self.returned(at, &place, false);
+        let brought = self.returned(at, &place);
         drop(place.ticket);
         self.absorb(brought);
     }
 
     /// What one who goes had been given, and not taken, is brought to the next.
-    fn returned(&mut self, at: usize, place: &Place, last: bool) -> Option<Brought> {
+    fn returned(&mut self, at: usize, place: &Place) -> Option<Brought> {
         let Some(Gift::Connection(conn)) = place.gift else { return None };
         let (slot, since) = self.models[at].given.remove(&conn).expect("it was given");
-        Some(Brought { at, slot, idle: Idle { conn, since }, last })
+        Some(Brought { at, slot, idle: Idle { conn, since } })
     }
 
     /// One who has a permit enters the line for a connection.
@@ -273,7 +273,7 @@ impl World {
         let mut brought = None;
         if let Some(place) = &place {
             self.models[at].leave(place.id);
-            brought = self.returned(at, place, true);
+            brought = self.returned(at, place);
         }
         drop(permit);
         // What is left of the place holds nothing any more.
@@ -292,7 +292,7 @@ impl World {
         // Above the total a connection that comes back is closed for nobody.
         let may_yield = self.servers[at].total().in_use() <= u64::from(self.total);
         let idle = Idle { conn: parked.value.0, since: parked.since };
-        let brought = Brought { at, slot: parked.slot.index(), idle, last: false };
+        let brought = Brought { at, slot: parked.slot.index(), idle };
         check_in(&self.servers[at], parked);
         self.absorb(Some(brought));
         // Its turn may come after that of another who needs a first connection as much, once.

@@ -1,13 +1,18 @@
 //! What happens to a connection while nobody uses it, and what the next request makes of it.
 
 use std::io::Write;
+use std::time::Duration;
 
-use evenkeel::{Pool, Select};
+use evenkeel::rt::sim::Sim;
+use evenkeel::{HealthCheck, Pool, Select, TlsConfig};
+use futures_lite::future::or;
 use rustls::ServerConnection;
+use tls_tests::Authority;
 
 use crate::front::{Farewell, Line, Manner};
-use crate::setup::World;
-use crate::support::{Env, Server, assert_balanced, for_each_runtime, get_text};
+use crate::refusal::serve;
+use crate::setup::{World, server_config};
+use crate::support::{Env, Server, assert_balanced, for_each_runtime, get_text, parse};
 
 /// What a server may do with an idle connection, and what is to come of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,6 +96,39 @@ fn an_idle_connection_is_used_again_only_if_nothing_came_that_a_request_could_me
     });
 }
 
+#[test]
+fn an_idle_connection_that_its_server_closes_is_closed_at_once() {
+    const ADDR: &str = "10.0.0.1:443";
+    let millis = Duration::from_millis;
+    let authority = Authority::new("ours");
+    let sim = Sim::new();
+    let listener = sim.net().listen(ADDR);
+    let config = server_config(&authority.server(&["10.0.0.1"]));
+    let world = sim.clone();
+    sim.spawn(async move {
+        let served = serve(listener.accept().await, config);
+        // Between two of the looks that there are once a second.
+        or(served, world.sleep(millis(5500))).await;
+    });
+    let pool = Pool::builder()
+        .runtime(sim.runtime())
+        .health_check(HealthCheck::off())
+        .server(parse("https://10.0.0.1"))
+        .tls(TlsConfig::new().root_certificate(authority.pem()).only_own_roots())
+        .build()
+        .expect("a valid pool");
+    sim.block_on(async {
+        drop(pool.checkout(Select::new()).await.expect("it is there"));
+        for (time, open) in [(millis(5499), 1), (millis(1), 0)] {
+            sim.sleep(time).await;
+            sim.settle().await;
+            assert_eq!(sim.net().counts(ADDR).open, open, "after {time:?}");
+        }
+    });
+    assert_eq!(pool.metrics().destroyed.by_peer, 1);
+    assert_balanced(&pool.metrics());
+}
+
 /// A pool, and a connection in it that is idle and whose tickets are still to come.
 async fn before_the_tickets(env: &Env) -> (World, Pool) {
     let manner = Manner { farewell: Farewell::Alert, holds_tickets: true };
@@ -127,14 +165,14 @@ fn a_connection_that_is_given_up_in_order_ends_with_the_alert_that_says_so() {
             get_text(&pool, "/").await.unwrap();
             close(&pool);
         }
-        pool.shutdown(std::time::Duration::from_secs(1)).await;
+        pool.shutdown(Duration::from_secs(1)).await;
         let seen = world.front.until(|seen| seen.ended == 2);
         assert_eq!(seen.goodbyes, 2, "under {}", env.name);
         // One that is cut in the middle of a request has no such end.
         let pool = world.builder(&env).build().unwrap();
         let hung = pool.get("/hang");
         let came = world.origin.until(|counts| counts.waiting == 1);
-        futures_lite::future::or(
+        or(
             async {
                 hung.await.map(drop).expect_err("nothing comes");
             },

@@ -1,9 +1,10 @@
 //! A refusal that comes after the client's side of the handshake has ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use evenkeel::rt::sim::{Sim, SimStream};
-use evenkeel::{Body, ErrorKind, Pool, TlsConfig};
+use evenkeel::{Body, CheckFailure, ErrorKind, Pool, TlsConfig};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use http::Request;
 use rustls::version::TLS13;
@@ -17,7 +18,7 @@ use crate::support::{assert_balanced, parse};
 const ADDR: &str = "10.0.0.1:443";
 
 /// Speaks TLS up to the first fault of the client's, tells it, and goes.
-async fn serve(mut stream: SimStream, config: Arc<ServerConfig>) {
+pub(crate) async fn serve(mut stream: SimStream, config: Arc<ServerConfig>) {
     let mut tls = ServerConnection::new(config).expect("a valid configuration");
     let mut buf = [0; 1000];
     loop {
@@ -61,5 +62,34 @@ fn a_refusal_is_told_even_if_the_request_can_no_longer_be_sent() {
         assert!(error.to_string().contains("TlsConfig::client_certificate"), "{error}");
         assert!(!error.is_connect(), "{error:?}");
     });
-    assert_balanced(&pool.metrics());
+    let metrics = pool.metrics();
+    assert_eq!((metrics.failures.tls, metrics.failed_requests), (1, 1), "{metrics:?}");
+    assert_eq!(pool.server_stats()[0].failures.tls, 1);
+    assert_balanced(&metrics);
+}
+
+#[test]
+fn a_check_that_is_refused_for_want_of_a_certificate_says_that_it_was_tls() {
+    let (authority, clients) = (Authority::new("ours"), Authority::new("of clients"));
+    let sim = Sim::new();
+    let listener = sim.net().listen(ADDR);
+    let config = mutual(&authority.server(&["10.0.0.1"]), &clients, &[&TLS13]);
+    sim.spawn(async move {
+        loop {
+            serve(listener.accept().await, config.clone()).await;
+        }
+    });
+    let pool = Pool::builder()
+        .runtime(sim.runtime())
+        .server(parse("https://10.0.0.1"))
+        .tls(TlsConfig::new().root_certificate(authority.pem()).only_own_roots())
+        .build()
+        .expect("a valid pool");
+    sim.block_on(async {
+        while pool.metrics().health_checks_failed == 0 {
+            sim.sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let check = pool.server_stats().swap_remove(0).last_check.expect("there was one");
+    assert_eq!(check.failure, Some(CheckFailure::Tls));
 }
