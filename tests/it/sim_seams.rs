@@ -94,7 +94,7 @@ fn a_server_in_a_pause_of_dials_is_tried_when_that_is_over() {
         let dialling = Dialling::new().failures_before_back_off(1);
         let dialling = dialling.min_back_off(SECOND * 20).max_back_off(SECOND * 20);
         let pool = builder(&sim, &[&one, &two]).dialling(dialling);
-        let pool = pool.ejection(Ejection::new().most(SECOND * 2)).build().unwrap();
+        let pool = pool.ejection(Ejection::new().max_time(SECOND * 2)).build().unwrap();
         eject(&pool, &one).await;
         one.kill().await;
         sim.sleep(EJECTED).await;
