@@ -33,7 +33,7 @@ async fn eject(pool: &Pool, one: &Patient) {
     one.requests_get(500);
     let id = first(pool).id;
     for _ in 0..5 {
-        let response = pool.send(wished("/", Select::new().server(id))).await.unwrap();
+        let response = pool.send(wished("/", Select::new().server(id))).await.expect("it answers");
         drop(response.into_body().bytes().await);
     }
     assert_eq!(first(pool).health, Health::Ejected);

@@ -1,6 +1,6 @@
 //! What is on the wire inside TLS is judged as it is without.
 
-use evenkeel::{Body, Builder, Select};
+use evenkeel::{Body, Builder, Dialling, Select};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use http::{Method, Request, StatusCode};
 
@@ -108,7 +108,9 @@ fn a_server_whose_tls_fails_is_passed_over_for_another() {
     for_each_runtime(|env| async move {
         let (world, other) = (World::start(), World::start());
         let server = parse(&other.front.url());
-        let pool = world.builder(&env).server(server).build().unwrap();
+        // It is dialled whenever it is its turn, and not left in peace after three failures.
+        let dialling = Dialling::new().failures_before_back_off(0);
+        let pool = world.builder(&env).server(server).dialling(dialling).build().unwrap();
         for _ in 0..10 {
             assert_eq!(get_text(&pool, "/").await.unwrap(), "GET /\n");
         }
