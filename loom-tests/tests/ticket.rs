@@ -273,32 +273,39 @@ models! {
         assert!(look(&mut next).is_none(), "there is a dial for it");
         assert_eq!(server.gate().ledger.counts().open, 3);
         drop(dialling);
-        let mine = dial(left);
-        server.check_in(mine);
+        let slot = left.connected(0);
+        server.check_in(Parked { slot, value: Conn::new(), since: 0 });
+        drop(left);
         let second = server.wait(&mut next).unwrap();
-        [lease, second, dial(other)].map(|lease| server.check_in(lease));
+        [lease, second, dial(other)].into_iter().for_each(|lease| server.check_in(lease));
         assert_at_rest(&[server]);
     }
 
-    /// A connection is renewed beside a dial that was left: that is still seen to be for the next.
-    fn a_dial_that_was_left_is_seen_as_a_connection_is_renewed(3) {
-        let [server] = servers::<1>(4, 4);
-        let [held, worn] = [server.lease(), server.lease()];
+    /// Connections are renewed beside a dial that was left: that is still seen to be for the next.
+    /// Two, since the owner of the line looks once before it has a permit of the total, and once
+    /// after.
+    fn a_dial_that_was_left_is_seen_as_connections_are_renewed(4) {
+        let [server] = servers::<1>(5, 5);
+        let [held, first, second] = [(); 3].map(|()| server.lease());
         let mut left = permit(&server);
         let mut dialling = Ticket::enter_dialling(&mut left);
         server.check_in(held);
         let lease = server.wait(&mut dialling).unwrap();
         drop(dialling);
-        let renewer = server.spawn(move |server| renew(server, worn.slot));
+        let renewer = server.spawn(move |server| {
+            [first, second].map(|worn| renew(server, worn.slot).expect("there is room for a dial"))
+        });
         let mut next = server.enter();
-        let renewed = renewer.join().unwrap().expect("there is room for a dial");
+        let renewed = renewer.join().unwrap();
         assert!(look(&mut next).is_none(), "there is a dial for it");
-        assert_eq!(server.gate().ledger.counts().open, 3);
-        let mine = dial(left);
-        server.check_in(mine);
-        let second = server.wait(&mut next).unwrap();
-        [lease, second, dial(renewed)].map(|lease| server.check_in(lease));
-        assert_at_rest(&[server]);
+        assert_eq!(server.gate().ledger.counts().open, 4);
+        let slot = left.connected(0);
+        server.check_in(Parked { slot, value: Conn::new(), since: 0 });
+        drop(left);
+        let given = server.wait(&mut next).unwrap();
+        let leases = [lease, given].into_iter().chain(renewed.into_iter().map(dial));
+        leases.for_each(|lease| server.check_in(lease));
+        assert_eq!(server.parked(), 4);
     }
 
     /// Nobody waits for a connection that is renewed for another: with room, one is opened.
