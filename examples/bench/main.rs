@@ -61,7 +61,7 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
 
     let load = Arc::new(Load::new(pool.clone(), args));
     let screen = Screen::new(args.json);
-    send(&load, args.threads, screen);
+    send(&load, args.threads, &screen);
     let figures = Figures::now(&load);
     screen.finish(&figures);
     if args.json {
@@ -75,7 +75,7 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Sends all requests, on so many threads.
-fn send(load: &Arc<Load>, threads: usize, screen: Screen) {
+fn send(load: &Arc<Load>, threads: usize, screen: &Screen) {
     let executor = Executor::new();
     let (running, ended) = bounded::<()>(1);
     thread::scope(|scope| {

@@ -1,5 +1,6 @@
 //! What is written while requests are under way: a table in place on a terminal, lines elsewhere.
 
+use std::cell::Cell;
 use std::env;
 use std::io::{IsTerminal, Write, stdout};
 use std::time::Duration;
@@ -10,8 +11,14 @@ use crate::figures::Figures;
 use crate::load::Load;
 
 /// How and where.
+pub(crate) struct Screen {
+    kind: Kind,
+    /// How many lines of a table are above the cursor. There they stay if the program is stopped.
+    drawn: Cell<usize>,
+}
+
 #[derive(Clone, Copy)]
-pub(crate) enum Screen {
+enum Kind {
     /// Nothing before the end.
     Silent,
     Lines,
@@ -23,45 +30,51 @@ pub(crate) enum Screen {
 impl Screen {
     pub(crate) fn new(json: bool) -> Self {
         let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-        if json {
-            Self::Silent
+        let kind = if json {
+            Kind::Silent
         } else if stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb") {
-            Self::Table { colours: !set("NO_COLOR") }
+            Kind::Table { colours: !set("NO_COLOR") }
         } else {
-            Self::Lines
-        }
+            Kind::Lines
+        };
+        Self { kind, drawn: Cell::new(0) }
     }
 
     /// Shows how it goes, until it is dropped.
-    pub(crate) async fn follow(self, load: &Load) {
-        let pause = match self {
-            Self::Silent => return std::future::pending().await,
-            Self::Lines => Duration::from_secs(1),
-            Self::Table { .. } => Duration::from_millis(250),
+    pub(crate) async fn follow(&self, load: &Load) {
+        let pause = match self.kind {
+            Kind::Silent => return std::future::pending().await,
+            Kind::Lines => Duration::from_secs(1),
+            Kind::Table { .. } => Duration::from_millis(250),
         };
         loop {
             Timer::after(pause).await;
             let figures = Figures::now(load);
-            match self {
-                Self::Table { colours } => {
-                    let table = figures.table(colours);
-                    // A line that is too long is cut, not wrapped; and then back to the first.
-                    let up = table.lines().count();
-                    write(&format!("\x1b[?7l\x1b[J{table}\x1b[?7h\x1b[{up}A\r"));
-                }
+            match self.kind {
+                Kind::Table { colours } => self.draw(&figures.table(colours)),
                 _ => write(&(figures.line() + "\n")),
             }
         }
     }
 
     /// Shows how it went.
-    pub(crate) fn finish(self, figures: &Figures) {
-        let (clear, colours) = match self {
-            Self::Silent => return,
-            Self::Lines => ("", false),
-            Self::Table { colours } => ("\x1b[J", colours),
+    pub(crate) fn finish(&self, figures: &Figures) {
+        match self.kind {
+            Kind::Silent => return,
+            Kind::Lines => write(&figures.table(false)),
+            Kind::Table { colours } => self.draw(&figures.table(colours)),
+        }
+        write(&figures.histogram());
+    }
+
+    /// Writes a table in the place of the last one.
+    fn draw(&self, table: &str) {
+        let up = match self.drawn.replace(table.lines().count()) {
+            0 => String::new(),
+            lines => format!("\x1b[{lines}A\x1b[J"),
         };
-        write(&format!("{clear}{}{}", figures.table(colours), figures.histogram()));
+        // A line that is too long is cut, not wrapped: or there would be more lines than counted.
+        write(&format!("{up}\x1b[?7l{table}\x1b[?7h"));
     }
 }
 

@@ -165,17 +165,23 @@ fn serve(stream: &TcpStream, answer: &Answer) -> io::Result<()> {
             if reader.read_line(&mut line)? == 0 {
                 return Ok(());
             }
-            if let Some((name, value)) = line.split_once(':') {
-                if name.eq_ignore_ascii_case("content-length") {
-                    length = value.trim().parse().map_err(|_| io::ErrorKind::InvalidData)?;
-                }
-            }
+            length = content_length(&line)?.unwrap_or(length);
         }
         line.clear();
         io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
         answer(stream, &path)?;
     }
     Ok(())
+}
+
+/// The length of the body, if it is this field that tells it.
+fn content_length(field: &str) -> io::Result<Option<u64>> {
+    match field.split_once(':') {
+        Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+            value.trim().parse().map(Some).map_err(|_| io::ErrorKind::InvalidData.into())
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Answers with this text.
