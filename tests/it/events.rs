@@ -109,8 +109,8 @@ fn a_request_that_fails_or_is_given_up_is_told_once_with_its_cause() {
             "opened in 0ns",
             "GET /drop-next 200 ok 1 new 0ns",
             "closed broken after 2",
-            "Retry { server: ServerId(1), url: \"http://10.0.0.1:8080\", attempt: 1, reason: \
-             Stale, pause: 0ns }",
+            "Retry { id: ServerId(1), url: \"http://10.0.0.1:8080\", attempt: 1, reason: Stale, \
+             pause: 0ns }",
             "opened in 0ns",
             "GET / 200 ok 2 new 0ns",
         ];

@@ -49,10 +49,10 @@ fn a_trial_is_over_with_the_head_of_its_answer_however_long_the_body() {
         eject(&pool, &one).await;
         sim.sleep(EJECTED).await;
         one.requests_get(HUGE);
-        let long = pool.get("/").await.unwrap();
+        let long = pool.get("/").await.expect("an answer");
         assert_eq!((info(&long).server, first(&pool).health), (first(&pool).id, Health::Trial));
         one.requests_get(200);
-        get(&pool, "/").await.unwrap();
+        get(&pool, "/").await.expect("an answer");
         assert_eq!(first(&pool).health, Health::Up);
         // The end of the long one says nothing of the trial that may be under way by then.
         eject(&pool, &one).await;
@@ -68,7 +68,7 @@ fn a_request_on_trial_does_not_wait_for_what_others_have_there() {
     sim.block_on(async {
         let pool = builder(&sim, &[&one, &two]).max_connections_per_server(1).build().unwrap();
         eject(&pool, &one).await;
-        let held = pool.checkout(Select::new().server(first(&pool).id)).await.unwrap();
+        let held = pool.checkout(Select::new().server(first(&pool).id)).await.expect("an answer");
         sim.sleep(EJECTED).await;
         assert_eq!(first(&pool).health, Health::Trial);
         let began = sim.now();
@@ -79,8 +79,8 @@ fn a_request_on_trial_does_not_wait_for_what_others_have_there() {
         }
         assert_eq!((sim.now(), two.requests()), (began, 5));
         drop(held);
-        get(&pool, "/").await.unwrap();
-        get(&pool, "/").await.unwrap();
+        get(&pool, "/").await.expect("an answer");
+        get(&pool, "/").await.expect("an answer");
         assert_eq!(first(&pool).health, Health::Up);
         assert_balanced(&pool.metrics());
     });
@@ -100,15 +100,15 @@ fn a_server_in_a_pause_of_dials_is_tried_when_that_is_over() {
         sim.sleep(EJECTED).await;
         let mut extra = 0;
         for _ in 0..80 {
-            let response = pool.get("/").await.unwrap();
+            let response = pool.get("/").await.expect("an answer");
             extra += u64::from(info(&response).attempts - 1);
-            whole(response).await.unwrap();
+            whole(response).await.expect("an answer");
             sim.sleep(MS * 100).await;
         }
         assert_eq!((first(&pool).connect_errors, extra), (1, 1), "a pause is no attempt");
         one.restart();
         while first(&pool).health != Health::Up {
-            get(&pool, "/").await.unwrap();
+            get(&pool, "/").await.expect("an answer");
             sim.sleep(MS * 100).await;
         }
         assert_balanced(&pool.metrics());
@@ -135,7 +135,7 @@ fn a_floor_is_filled_as_soon_as_its_server_is_back() {
         assert_eq!(open(), [0, 2]);
         sim.sleep(EJECTED).await;
         while first(&pool).health != Health::Up {
-            get(&pool, "/").await.unwrap();
+            get(&pool, "/").await.expect("an answer");
         }
         sim.settle().await;
         assert_eq!(open(), [2, 2]);
@@ -155,7 +155,7 @@ fn the_connections_of_an_ill_server_are_kept_once_it_is_the_last_and_until_anoth
         assert!(first(&pool).is_healthy);
         let before = pool.metrics().connections_created;
         for _ in 0..5 {
-            get(&pool, "/").await.unwrap();
+            get(&pool, "/").await.expect("an answer");
         }
         assert_eq!(pool.metrics().connections_created, before + 1);
         assert_eq!((first(&pool).health, first(&pool).idle), (Health::Ejected, 1));
@@ -163,7 +163,7 @@ fn the_connections_of_an_ill_server_are_kept_once_it_is_the_last_and_until_anoth
         assert_eq!((first(&pool).is_healthy, first(&pool).open), (false, 0));
         // The same by weights.
         pool.set_weight(id, 0).unwrap();
-        get(&pool, "/").await.unwrap();
+        get(&pool, "/").await.expect("an answer");
         assert_eq!(first(&pool).idle, 1);
         pool.set_weight(id, 1).unwrap();
         assert_eq!((first(&pool).is_healthy, first(&pool).open), (false, 0));

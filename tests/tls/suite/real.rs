@@ -137,6 +137,11 @@ async fn load(env: Env) {
         }
     };
     env.run_concurrently(32, REQUESTS, job).await;
+    // By now there are sessions with all of them: new connections resume one.
+    for number in 4..36 {
+        pool.close_idle();
+        exchange(&pool, number).await.expect("an answer");
+    }
     pool.shutdown(Duration::from_secs(100)).await;
     let metrics = pool.metrics();
     assert_balanced(&metrics);
