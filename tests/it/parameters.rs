@@ -163,6 +163,7 @@ const OWN: &[(&str, &str)] = &[
     ("seed", "with_a_seed_the_same_calls_make_the_same_picks"),
     ("retry", "a_request_is_sent_as_often_as_it_may_and_no_more"),
     ("retry_budget", "the_budget_is_what_its_settings_say"),
+    ("tls", "a_certificate_of_a_known_authority_is_taken_as_pem_and_as_der"),
     ("health_check", "only_an_explicit_check_wants_a_status_of_2xx"),
     ("ejection", "five_failures_in_a_row_eject_a_server_and_four_do_not"),
     ("slow_start", "a_server_that_comes_back_gets_its_share_step_by_step"),
@@ -198,6 +199,7 @@ const OWN: &[(&str, &str)] = &[
 
 /// The suites in which the tests of the tables must be found.
 const SUITES: &[&str] = &[
+    include_str!("../tls/suite/certificates.rs"),
     include_str!("../../src/conn/dial/tests/names.rs"),
     include_str!("../../src/conn/dial/tests/race.rs"),
     include_str!("../../src/rt/tokio/tests.rs"),
