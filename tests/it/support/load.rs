@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use evenkeel::{BoxFuture, Builder, Pool};
+use evenkeel::{BoxFuture, Builder, HealthCheck, Pool};
 
 use super::books::{assert_balanced, at_rest};
 use super::server::Server;
@@ -29,6 +29,8 @@ pub(crate) struct Load {
 impl Load {
     /// Starts the servers and builds the pool; `builder` brings the runtime.
     pub(crate) fn new(builder: Builder) -> Self {
+        // Checks have sockets of their own, which no limit counts.
+        let builder = builder.health_check(HealthCheck::off());
         let servers: Vec<Server> = (0..3).map(|_| Server::start()).collect();
         let builder = servers.iter().fold(builder, |builder, server| {
             builder.server(evenkeel::Server::new(server.url("")).expect("a valid URL"))
