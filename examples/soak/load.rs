@@ -97,7 +97,11 @@ async fn once(stage: &Stage, pool: &Pool, order: Order, rng: &mut Rng) -> Result
         2 => {
             let mut held = pool.checkout(select.clone()).await?;
             for _ in 0..2 {
-                let response = held.send(request(order, select.clone())).await?;
+                let response = match held.send(request(order, select.clone())).await {
+                    // The connection has carried all that it may, or its server closes it.
+                    Err(error) if error.kind() == ErrorKind::Request => return Ok(false),
+                    other => other?,
+                };
                 let (head, body) = response.into_parts();
                 let response = Response::from_parts(head, body.bytes().await?);
                 check(stage, order, b"", &response);
